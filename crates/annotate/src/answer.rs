@@ -1,16 +1,21 @@
-//! What a person says about two answers: the protocol's two questions, marked words, corrections, a note.
+//! What a person says about two answers: the protocol's two questions, marked words, corrections, a note. One answer by itself
+//! is rated in their place, from 0 to 6.
 //!
 //! Everything is said of `a` and `b`. In the browser `a` is the left answer; in the database `a` is the item's first.
 //! [`Answer::turned`] leads from one to the other.
 
+mod draft;
 mod limits;
+mod rating;
 
 use candor_data::{Side, Verdict};
 use serde::{Deserialize, Serialize};
 
+pub use self::draft::Draft;
 pub(crate) use self::limits::check_length;
 pub use self::limits::{MAX_CORRECTION_CHARS, MAX_MARKS, MAX_NOTE_CHARS};
 use self::limits::{check_corrections, check_marks, check_note};
+use self::rating::check_rating;
 use crate::error::Refusal;
 
 /// One of the two answers that are compared.
@@ -147,15 +152,18 @@ pub struct Corrections {
     pub b: Option<String>,
 }
 
-/// A judgement of two answers.
+/// A judgement of two answers, or of one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
-    /// Which has fewer hallucinations.
+    /// Which has fewer hallucinations; a tie where nothing is compared.
     pub first: Pick,
     /// Which is more helpful: asked only after a tie in `first`.
     #[serde(default)]
     pub second: Option<Pick>,
+    /// The rating of an answer that is shown by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rating: Option<u8>,
     /// Words that are false.
     #[serde(default)]
     pub marks: Vec<Mark>,
@@ -167,37 +175,9 @@ pub struct Answer {
     pub note: Option<String>,
 }
 
-/// An answer that is still being given: everything may be missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Draft {
-    /// As in [`Answer`].
-    #[serde(default)]
-    pub first: Option<Pick>,
-    /// As in [`Answer`].
-    #[serde(default)]
-    pub second: Option<Pick>,
-    /// As in [`Answer`].
-    #[serde(default)]
-    pub marks: Option<Vec<Mark>>,
-    /// As in [`Answer`].
-    #[serde(default)]
-    pub corrections: Option<Corrections>,
-    /// As in [`Answer`].
-    #[serde(default)]
-    pub note: Option<String>,
-}
-
-impl From<Answer> for Draft {
-    fn from(answer: Answer) -> Self {
-        Self {
-            first: Some(answer.first),
-            second: answer.second,
-            marks: Some(answer.marks),
-            corrections: Some(answer.corrections),
-            note: answer.note,
-        }
-    }
+/// The answers of an item as two texts, of which the second is empty where there is one answer.
+fn texts(outputs: &[String]) -> [&str; 2] {
+    [0, 1].map(|i| outputs.get(i).map_or("", String::as_str))
 }
 
 impl Answer {
@@ -211,6 +191,7 @@ impl Answer {
         Self {
             first: self.first.turned(left),
             second: self.second.map(|pick| pick.turned(left)),
+            rating: self.rating,
             marks: turned_marks(self.marks),
             corrections: turned_corrections(self.corrections),
             note: self.note,
@@ -223,6 +204,30 @@ impl Answer {
         match self.first {
             Pick::Tie => self.second.unwrap_or(Pick::Tie),
             decided => decided,
+        }
+    }
+
+    /// Checks that an item with these answers is judged as it must be: two are compared, one is rated; and the rest as
+    /// [`Answer::check`].
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] naming the field.
+    pub fn check_for(&self, outputs: &[String]) -> Result<(), Refusal> {
+        check_rating(self.rating)?;
+        match (outputs, self.rating) {
+            ([_], None) => {
+                let remedy = "rate the answer from 0 to 6";
+                Err(Refusal::invalid("rating", "missing", remedy))
+            }
+            ([_, _, ..], Some(_)) => {
+                let remedy = "answer the questions instead";
+                Err(Refusal::invalid(
+                    "rating",
+                    "found where two answers are compared",
+                    remedy,
+                ))
+            }
+            _ => self.check(texts(outputs)),
         }
     }
 
@@ -254,35 +259,6 @@ impl Answer {
     }
 }
 
-impl Draft {
-    /// As [`Answer::turned`].
-    #[must_use]
-    pub fn turned(self, left: Side) -> Self {
-        if left == Side::First {
-            return self;
-        }
-        Self {
-            first: self.first.map(|pick| pick.turned(left)),
-            second: self.second.map(|pick| pick.turned(left)),
-            marks: self.marks.map(turned_marks),
-            corrections: self.corrections.map(turned_corrections),
-            note: self.note,
-        }
-    }
-
-    /// Checks what is there already, as [`Answer::check`] does.
-    ///
-    /// # Errors
-    /// [`Refusal::Invalid`] naming the field.
-    pub fn check(&self, texts: [&str; 2]) -> Result<(), Refusal> {
-        check_marks(self.marks.as_deref().unwrap_or_default(), texts)?;
-        self.corrections
-            .as_ref()
-            .map_or(Ok(()), check_corrections)?;
-        check_note(self.note.as_deref())
-    }
-}
-
 fn turned_marks(marks: Vec<Mark>) -> Vec<Mark> {
     let turn = |mark: Mark| Mark {
         answer: mark.answer.other(),
@@ -303,6 +279,7 @@ mod tests {
         Answer {
             first,
             second,
+            rating: None,
             marks: Vec::new(),
             corrections: Corrections::default(),
             note: None,

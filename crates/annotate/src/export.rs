@@ -5,6 +5,9 @@
 //! exported once all its answers are there or somebody decided it, never half-way.
 
 mod aggregate;
+mod argilla;
+mod label_studio;
+mod ratings;
 mod segments;
 mod sentences;
 
@@ -33,6 +36,12 @@ pub enum Format {
     Segments,
     /// Marked answers up to the end of each sentence, with whether it is clean: rated answers, JSON lines.
     Sentences,
+    /// Answers that were rated one by one, with what everybody said. `candor eval compare` reads it.
+    Ratings,
+    /// Label Studio's JSON: a task for each item, an annotation for each person.
+    LabelStudio,
+    /// Argilla's records: one for each item, with everybody's responses.
+    Argilla,
     /// Everything that happened to items of work, JSON lines.
     Events,
 }
@@ -47,6 +56,9 @@ impl Format {
             Self::Trl => "trl",
             Self::Segments => "segments",
             Self::Sentences => "sentences",
+            Self::Ratings => "ratings",
+            Self::LabelStudio => "label_studio",
+            Self::Argilla => "argilla",
             Self::Events => "events",
         }
     }
@@ -60,6 +72,9 @@ impl Format {
             Self::Trl => "preferences.trl.jsonl",
             Self::Segments => "segments.jsonl",
             Self::Sentences => "sentences.jsonl",
+            Self::Ratings => "ratings.jsonl",
+            Self::LabelStudio => "label-studio.json",
+            Self::Argilla => "argilla.json",
             Self::Events => "events.jsonl",
         }
     }
@@ -77,7 +92,7 @@ pub struct Exported {
 }
 
 /// The text of an export. `seed` is the project's, for the record. A rule is needed by the formats that have one
-/// preference for each item, and ignored by segments, sentences and events.
+/// preference for each item, and ignored by the others, which have what everybody said.
 ///
 /// # Errors
 /// [`AnnotateError::NothingToExport`] where the file would be empty, [`Refusal::Invalid`] where a rule is needed and there
@@ -101,6 +116,28 @@ pub async fn render(
             return Err(nothing(format, 0));
         }
         let text = unpaired::render(Path::new(format.file_name()), &rows)?;
+        return not_empty(format, (text, rows.len()), 0);
+    }
+    let list = |rows: Vec<serde_json::Value>| {
+        let n = rows.len();
+        not_empty(
+            format,
+            (serde_json::Value::Array(rows).to_string() + "\n", n),
+            0,
+        )
+    };
+    if format == Format::LabelStudio {
+        return list(label_studio::tasks(&evidence.items));
+    }
+    if format == Format::Argilla {
+        return list(argilla::records(&evidence.items));
+    }
+    if format == Format::Ratings {
+        let rows = ratings::rows(&evidence.rated);
+        if rows.is_empty() {
+            return Err(nothing(format, 0));
+        }
+        let text = candor_data::formats::ratings::render(Path::new(format.file_name()), &rows)?;
         return not_empty(format, (text, rows.len()), 0);
     }
     let Some(aggregate) = aggregate else {

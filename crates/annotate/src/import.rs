@@ -5,6 +5,7 @@
 //! are left out and counted. What could not be trained on later is refused now, and no image is handed out before it was
 //! decoded once.
 
+mod answers;
 mod images;
 mod question_type;
 mod remote;
@@ -12,15 +13,19 @@ mod scores;
 
 use std::path::Path;
 
+use candor_data::formats::tools::{Taken, argilla, label_studio};
 use candor_data::preference::placeholder_fault;
 use candor_data::{Comparison, DataError, Judgement, Place, Spot, shown};
 
 pub use self::images::provide as provide_images;
 use crate::answer::Pick;
 use crate::error::AnnotateError;
-use crate::project::{Import, Kind, Project};
+use crate::project::{Import, ImportFormat, Kind, Project};
 use crate::store::{Known, NewItem, Store};
 use crate::task::Expected;
+
+/// Images that a page shows beside two answers, at most.
+const MAX_IMAGES: usize = 20;
 
 /// What an import came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,7 +36,7 @@ pub struct Imported {
     pub n_equal: usize,
 }
 
-/// The rows of a file that are left to compare.
+/// The rows of a file that are left to judge.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparisons {
     /// Them.
@@ -87,9 +92,16 @@ pub async fn one(
 /// # Errors
 /// [`AnnotateError::Data`] if the file cannot be read or a row could not be trained on.
 pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Comparisons, AnnotateError> {
-    let folder = images::folder(project, import);
-    let mut keep = |bytes: &[u8]| images::keep(file, folder.as_deref(), bytes);
-    let all = import.format.read(file, &mut keep)?;
+    let all = match import.format {
+        ImportFormat::Comparisons(format) => {
+            let folder = images::folder(project, import);
+            let mut keep = |bytes: &[u8]| images::keep(file, folder.as_deref(), bytes);
+            format.read(file, &mut keep)?
+        }
+        ImportFormat::Answers => return Ok(answers::read(import, file)?),
+        ImportFormat::LabelStudio => taken(file, label_studio::read(file)?),
+        ImportFormat::Argilla => taken(file, argilla::read(file)?),
+    };
     check_placeholders(import.kind, file, &all)?;
     let n_rows = all.len();
     let differing = all
@@ -112,18 +124,19 @@ pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Compariso
     })
 }
 
-/// Refuses what nobody could be asked sensibly or the reward stage would refuse: a question about an image without one,
-/// and an image without its place in the question. The latter is no matter where nothing is trained on the answers.
+/// The comparisons of another tool's file; says what of it was left behind.
+fn taken(file: &Path, taken: Taken) -> Vec<Comparison> {
+    if let Some(left_behind) = taken.left_behind_in_words() {
+        tracing::warn!("{}: {left_behind}", file.display());
+    }
+    taken.rows
+}
+
+/// Refuses what nobody could be asked sensibly or the reward stage would refuse: more images than a page shows, a question about
+/// an image without one, and an image without its place in the question. The latter is no matter where nothing is trained on the answers.
 fn check_placeholders(kind: Kind, file: &Path, rows: &[Comparison]) -> Result<(), DataError> {
     for (i, row) in rows.iter().enumerate() {
-        let n_images = shown::count(row.image.as_deref());
-        if n_images > 1 {
-            return Err(DataError::Field {
-                spot: Spot::new(file, place(i), "image"),
-                found: format!("item {:?}: found {n_images} images", row.id),
-                remedy: "leave the row out: people are shown one image with two answers".into(),
-            });
-        }
+        check_images(file, i, &row.id, row.image.as_deref())?;
     }
     let trained = |row: &Comparison| kind == Kind::Work || row.image.is_none();
     for (i, row) in rows.iter().enumerate().filter(|(_, row)| trained(row)) {
@@ -133,12 +146,25 @@ fn check_placeholders(kind: Kind, file: &Path, rows: &[Comparison]) -> Result<()
             return Err(DataError::Field {
                 spot: Spot::new(file, place(i), field),
                 found: format!("item {:?}: {found}", row.id),
-                remedy: "name the image in the row, and write <image> once in the first question of a row with one"
+                remedy: "name the images in the row, and write <image> once for each of them in its first question"
                     .into(),
             });
         }
     }
     Ok(())
+}
+
+/// Refuses more images than a page shows.
+fn check_images(file: &Path, row: usize, id: &str, image: Option<&str>) -> Result<(), DataError> {
+    let n_images = shown::count(image);
+    if n_images <= MAX_IMAGES {
+        return Ok(());
+    }
+    Err(DataError::Field {
+        spot: Spot::new(file, place(row), "image"),
+        found: format!("item {id:?}: found {n_images} images"),
+        remedy: format!("leave the row out: people are shown {MAX_IMAGES} at most").into(),
+    })
 }
 
 fn place(row: usize) -> Place {
@@ -172,7 +198,7 @@ fn item(import: &Import, file: &Path, i: usize, row: Comparison) -> Result<NewIt
         image: row.image,
         question_type,
         turns: row.turns,
-        outputs: row.outputs,
+        outputs: row.outputs.into(),
         original_answer: row.original_answer,
         known,
         models: row.models,

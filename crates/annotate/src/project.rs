@@ -25,7 +25,7 @@ pub use self::oidc::{Oidc, is_private_way};
 pub use self::pay::{Pay, Rate, amount};
 pub use self::secret::{Secret, SecretPlace};
 pub use self::webhook::{HookEvent, Webhook};
-pub use self::wording::{Question, Questions};
+pub use self::wording::{Question, Questions, Scale};
 use crate::error::AnnotateError;
 
 /// Largest project file, in bytes.
@@ -56,8 +56,10 @@ pub struct Project {
     pub pay: Option<Pay>,
     /// What annotators read first.
     pub guidelines: Guidelines,
-    /// What is asked.
+    /// What is asked about two answers.
     pub questions: Questions,
+    /// What is asked about one.
+    pub scale: Scale,
     /// Which key does what.
     pub keys: Keys,
     /// Where items come from.
@@ -158,7 +160,7 @@ pub struct Import {
     /// The file.
     pub file: PathBuf,
     /// Its format.
-    pub format: ComparisonFormat,
+    pub format: ImportFormat,
     /// What the items are for.
     pub kind: Kind,
     /// The folder of the images, or the URL of one in an object store.
@@ -182,6 +184,19 @@ impl Import {
         let copies = |url| format!("images-{}", &sha256::of(url)[..16]);
         self.image_url().map(copies).or_else(|| self.images.clone())
     }
+}
+
+/// The format of a file of items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportFormat {
+    /// Two answers each, which people compare.
+    Comparisons(ComparisonFormat),
+    /// One answer each, which people rate.
+    Answers,
+    /// Tasks of Label Studio with two answers each, which people compare.
+    LabelStudio,
+    /// Records of Argilla with two answers each, which people compare.
+    Argilla,
 }
 
 /// What an item is for.

@@ -8,6 +8,7 @@ mod days;
 mod kept;
 mod models;
 mod people;
+mod ratings;
 
 use candor_stats::bootstrap::{Interval, intervals};
 use serde::Serialize;
@@ -48,6 +49,25 @@ pub struct Quality {
     pub n_disputed: usize,
     /// How the models compare, where there are several.
     pub models: Option<Vec<ModelStrength>>,
+    /// What is said of answers that are rated one by one, where there are such.
+    pub ratings: Option<RatingQuality>,
+}
+
+/// Ratings of single answers, from 0 to 6.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RatingQuality {
+    /// Answers with a rating.
+    pub n_items: usize,
+    /// Ratings of work.
+    pub n_ratings: usize,
+    /// Mean of all ratings.
+    pub mean: Estimate,
+    /// Share of ratings that say that the answer hallucinates.
+    pub hallucinated: Estimate,
+    /// Krippendorff's alpha of the ratings as numbers.
+    pub alpha: Estimate,
+    /// Krippendorff's alpha of whether the answer hallucinates.
+    pub alpha_hallucinated: Estimate,
 }
 
 /// One person's work.
@@ -148,8 +168,14 @@ pub fn of(evidence: &Evidence, seed: u64) -> Quality {
         by_type: agreements::by_type(items, seed),
         tie_rate: habits.tie,
         left_rate: habits.left,
-        n_disputed: items.iter().filter(|item| item.is_disputed).count(),
+        n_disputed: items.iter().filter(|item| item.is_disputed).count()
+            + evidence
+                .rated
+                .iter()
+                .filter(|item| item.is_disputed)
+                .count(),
         models: models::strengths_of(items, seed),
+        ratings: ratings::of_all(&evidence.rated, seed),
     }
 }
 
@@ -158,7 +184,7 @@ fn category(pick: Pick) -> usize {
     pick as usize
 }
 
-/// What an item stands or falls together with: its image.
+/// What an item stands or falls together with: its images.
 fn cluster(item: &Judged) -> &str {
     item.image.as_deref().unwrap_or(&item.name)
 }

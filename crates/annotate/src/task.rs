@@ -1,5 +1,6 @@
 //! What a browser is given to work on. No model, score, fact, file name or stored side is in it.
 
+use candor_data::Side;
 use candor_data::conversation::{IMAGE_PLACEHOLDER, Speaker, Turn};
 use serde::Serialize;
 
@@ -16,11 +17,11 @@ pub struct Task {
     pub lease_ms: i64,
     /// Whether this person had the task before.
     pub held: bool,
-    /// Where the image is.
-    pub image: Option<String>,
+    /// Where the images are, in their order; none where there is none.
+    pub image: Vec<String>,
     /// The conversation so far.
     pub turns: Vec<ShownTurn>,
-    /// The two answers, as they stand on the page.
+    /// The answers, as they stand on the page.
     pub answers: Pair,
     /// What was given so far.
     pub draft: Option<Draft>,
@@ -40,16 +41,28 @@ pub enum TaskKind {
     Training,
 }
 
-/// The two answers, left and right.
+/// The answers: two, left and right, or one that is rated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pair {
-    /// The left one.
+    /// The left one, or the only one.
     pub a: String,
     /// The right one.
-    pub b: String,
+    pub b: Option<String>,
 }
 
-/// One utterance, without the placeholder of the image.
+impl Pair {
+    /// An item's answers where `left` stands on the left.
+    #[must_use]
+    pub fn of(outputs: &[String], left: Side) -> Self {
+        let at = |side: Side| outputs.get(side.index()).cloned();
+        Self {
+            a: at(left).unwrap_or_default(),
+            b: at(left.other()),
+        }
+    }
+}
+
+/// One utterance, with the places of several images named and without the placeholder of a single one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShownTurn {
     /// Who says it.
@@ -58,12 +71,30 @@ pub struct ShownTurn {
     pub text: String,
 }
 
-impl From<&Turn> for ShownTurn {
-    fn from(turn: &Turn) -> Self {
-        Self {
+impl ShownTurn {
+    /// What people read of a conversation about `n_images`.
+    #[must_use]
+    pub fn all(turns: &[Turn], n_images: usize) -> Vec<Self> {
+        let mut number = 0_usize;
+        let mut text = |value: &str| {
+            let mut pieces = value.split(IMAGE_PLACEHOLDER);
+            let mut text = pieces.next().unwrap_or_default().to_owned();
+            for piece in pieces {
+                number += 1;
+                if n_images > 1 {
+                    text += "[Image ";
+                    text += &number.to_string();
+                    text.push(']');
+                }
+                text.push_str(piece);
+            }
+            text.trim().to_owned()
+        };
+        let shown = |turn: &Turn| Self {
             from: turn.from,
-            text: turn.value.replace(IMAGE_PLACEHOLDER, "").trim().to_owned(),
-        }
+            text: text(&turn.value),
+        };
+        turns.iter().map(shown).collect()
     }
 }
 
@@ -148,4 +179,30 @@ pub struct TrainingResult {
     pub share: f64,
     /// Attempts that are left.
     pub attempts_left: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_named_where_there_are_several_images() {
+        let turns = [
+            Turn::human("<image>\nIs it the one in <image>?"),
+            Turn::gpt("No."),
+            Turn::human("And in <image>?"),
+        ];
+        let texts = |turns: &[Turn], n_images| -> Vec<String> {
+            let shown = ShownTurn::all(turns, n_images);
+            shown.into_iter().map(|turn| turn.text).collect()
+        };
+        let expected = [
+            "[Image 1]\nIs it the one in [Image 2]?",
+            "No.",
+            "And in [Image 3]?",
+        ];
+        assert_eq!(texts(&turns, 3), expected);
+        let alone = [Turn::human("<image>\nWhat is it?")];
+        assert_eq!(texts(&alone, 1), ["What is it?"]);
+    }
 }

@@ -1,14 +1,13 @@
 // The adjudication page: items that people disagree on, reported or skipped, one after the other, and what to do about them.
 
 import { get, post, Refusal, Unreachable } from "./api.js";
-import { base } from "./base.js";
 import { Comparison } from "./comparison.js";
 import { make, part } from "./element.js";
 import { Help } from "./help.js";
 import { Keys } from "./keys.js";
 import { announce } from "./notice.js";
 import { flagCard, opinionCard, skipCard } from "./opinions.js";
-import { Image } from "./image.js";
+import { Pictures } from "./pictures.js";
 import { askForReason } from "./reason.js";
 
 const WHY = { disputed: "people disagree", flagged: "reported", skipped: "skipped by several" };
@@ -74,8 +73,8 @@ class Bench {
   async #open(item) {
     await told(async () => {
       this.#case = await get(`/api/adjudication/${item}`);
-      const { image: address, why, judgements, flags, answers, n_skips: nSkips } = this.#case;
-      const image = address === null ? null : Image.load(base + address, "The image that both answers are about");
+      const { image: addresses, why, judgements, flags, answers, n_skips: nSkips } = this.#case;
+      const images = Pictures.load(addresses);
       part("message").hidden = true;
       part("task").hidden = false;
       document.body.classList.add("has-task");
@@ -84,23 +83,23 @@ class Bench {
       part("why").replaceChildren(...why.map((reason) => make("li", {}, WHY[reason] ?? reason)));
       part("opinions").replaceChildren(
         ...judgements.map((judgement) =>
-          opinionCard(judgement, answers, this.#project.questions, {
-            adopt: () => this.#adopt(image, judgement),
+          opinionCard(judgement, answers, this.#project, {
+            adopt: () => this.#adopt(images, judgement),
             sendBack: () => this.#sendBack(judgement),
           }),
         ),
         ...flags.map(flagCard),
         ...(nSkips > 0 ? [skipCard(nSkips)] : []),
       );
-      this.#comparison.show(this.#case, image, null);
+      this.#comparison.show(this.#case, images, null);
       this.#showSubmit();
       window.scrollTo({ top: 0 });
       part("task-title").focus({ preventScroll: true });
     });
   }
 
-  #adopt(image, judgement) {
-    this.#comparison.show(this.#case, image, judgement);
+  #adopt(images, judgement) {
+    this.#comparison.show(this.#case, images, judgement);
     this.#showSubmit();
     announce(`Filled in as ${judgement.who} said. Change what is wrong, then decide.`);
   }
@@ -118,7 +117,7 @@ class Bench {
   #decide() {
     if (this.#case === null || part("task").hidden) return;
     if (!this.#comparison.isComplete) {
-      announce("Please answer the question first.");
+      announce(this.#comparison.missing);
       return;
     }
     if (this.#comparison.lacksImage) {

@@ -98,9 +98,9 @@ class Session {
     return this.#loadAhead();
   }
 
-  #show({ task, image }) {
+  #show({ task, images }) {
     this.#onScreen = task.assignment;
-    this.#comparison.show(task, image, this.#drafts.of(task));
+    this.#comparison.show(task, images, this.#drafts.of(task));
     showTask(task, this.#nTrained);
     showReturned(task.returned);
     this.#reading.begin();
@@ -169,11 +169,7 @@ class Session {
     const current = this.#tasks.current;
     if (current === undefined || this.#isBusy) return;
     if (!this.#comparison.isComplete) {
-      announce(
-        this.#comparison.value.first === "tie"
-          ? "Please answer the second question too."
-          : "Please pick an answer first.",
-      );
+      announce(this.#comparison.missing);
       return;
     }
     if (this.#comparison.lacksImage) {

@@ -1,4 +1,4 @@
-// A comparison on the screen: image, conversation, two answers, and what a person has said about them so far.
+// A task on the screen: images, conversation, two answers to compare or one to rate, and what a person has said so far.
 
 import { AnswerPane } from "./answer-pane.js";
 import { showConversation } from "./conversation.js";
@@ -7,13 +7,16 @@ import { part } from "./element.js";
 import { Judgement } from "./judgement.js";
 import { Marking } from "./marking.js";
 import { announce, whisper } from "./notice.js";
-import { Image } from "./image.js";
+import { Pictures } from "./pictures.js";
+import { Rating } from "./rating.js";
 
 /** Fires `change` whenever the person changes anything. */
 export class Comparison extends EventTarget {
-  #image = new Image();
+  #pictures = new Pictures();
   #panes = [new AnswerPane("a"), new AnswerPane("b")];
   #judgement;
+  #rating;
+  #isRated = false;
   #marking;
   #note = part("note");
   #diffButton = part("diff");
@@ -21,6 +24,7 @@ export class Comparison extends EventTarget {
   constructor(project) {
     super();
     this.#judgement = new Judgement(project.questions);
+    this.#rating = new Rating(project.scale);
     this.#marking = new Marking({
       panes: this.#panes,
       types: project.mark_types,
@@ -29,53 +33,67 @@ export class Comparison extends EventTarget {
       announce: whisper,
     });
     const changed = () => this.dispatchEvent(new Event("change"));
-    for (const source of [this.#judgement, ...this.#panes]) source.addEventListener("change", changed);
+    for (const source of [this.#judgement, this.#rating, ...this.#panes]) source.addEventListener("change", changed);
     this.#note.addEventListener("input", changed);
     this.#diffButton.addEventListener("click", () => this.toggleDifferences());
   }
 
-  /** Shows a task with its loaded image and what was said about it already. */
-  show({ turns, answers }, image, said) {
+  /** Shows a task with its loaded images and what was said about it already. */
+  show({ turns, answers }, images, said) {
     this.#marking.stop();
-    this.#image.show(image);
+    this.#pictures.show(images);
     showConversation(turns);
+    this.#isRated = answers.b === null;
+    part("text-b").closest("article").hidden = this.#diffButton.hidden = this.#isRated;
     for (const pane of this.#panes) {
       const marks = (said?.marks ?? []).filter(({ answer }) => answer === pane.which);
-      pane.show(answers[pane.which], marks, said?.corrections?.[pane.which]);
+      pane.show(answers[pane.which] ?? "", marks, said?.corrections?.[pane.which]);
     }
-    this.#judgement.show({ first: said?.first, second: said?.second });
+    this.#judgement.ask(!this.#isRated, { first: said?.first, second: said?.second });
+    this.#rating.ask(this.#isRated, { rating: said?.rating });
     this.#note.value = said?.note ?? "";
     this.#note.closest("details").open = this.#note.value !== "";
-    if (this.#showsDifferences) this.#drawDifferences();
+    if (this.#showsDifferences && !this.#isRated) this.#drawDifferences();
+  }
+
+  /** What is asked for now: both questions, or a rating. */
+  get #asked() {
+    return this.#isRated ? this.#rating : this.#judgement;
   }
 
   /** What has been said so far, as the server's `Draft`; an `Answer` once `isComplete`. */
   get value() {
     const [a, b] = this.#panes;
     return {
-      ...this.#judgement.value,
+      ...this.#asked.value,
       marks: [...a.marks, ...b.marks],
       corrections: { a: a.correction, b: b.correction },
       note: this.#note.value.trim() === "" ? null : this.#note.value,
     };
   }
 
-  /** Whether the image did not come: what nobody saw is not judged. */
+  /** Whether an image did not come: what nobody saw is not judged. */
   get lacksImage() {
-    return this.#image.hasFailed;
+    return this.#pictures.hasFailed;
   }
 
   /** Whether all questions are answered. */
   get isComplete() {
-    return this.#judgement.isComplete;
+    return this.#asked.isComplete;
+  }
+
+  /** What is still to be done before it can be sent. */
+  get missing() {
+    return this.#asked.missing;
   }
 
   /** What the keys for picking, marking and differences do. */
   get handlers() {
     return {
-      a: () => this.#judgement.pick("a"),
-      b: () => this.#judgement.pick("b"),
-      tie: () => this.#judgement.pick("tie"),
+      a: () => this.#pick("a"),
+      b: () => this.#pick("b"),
+      tie: () => this.#pick("tie"),
+      digit: (digit) => this.#isRated && this.#rating.pick(digit),
       mark: () => this.#marking.step(),
       diff: () => this.toggleDifferences(),
     };
@@ -83,7 +101,11 @@ export class Comparison extends EventTarget {
 
   /** Takes the last pick back; says whether there was one. */
   unpick() {
-    return this.#judgement.unpick();
+    return this.#asked.unpick();
+  }
+
+  #pick(pick) {
+    if (!this.#isRated) this.#judgement.pick(pick);
   }
 
   /** Ends marking. */
@@ -93,6 +115,7 @@ export class Comparison extends EventTarget {
 
   /** Shows or hides where the answers differ; stays as it is for the next task. */
   toggleDifferences() {
+    if (this.#isRated) return;
     const shows = !this.#showsDifferences;
     this.#diffButton.setAttribute("aria-pressed", String(shows));
     if (shows) this.#drawDifferences();

@@ -1,34 +1,35 @@
-// The image: wheel, drag, pinch, double click, buttons and keys zoom and move it.
+// An image in its frame: wheel, drag, pinch, double click, buttons and keys zoom and move it.
 
 import { make, part } from "./element.js";
-import { isTextField } from "./keys.js";
 
 const MAX_SCALE = 16;
-const KEY_STEP = 1.4;
+const STEP = 1.4;
 const PAN_STEP = 60;
 
 /** An image that fits its frame and can be looked at closely. */
 export class Image {
-  #frame = part("image-frame");
-  #zoom = part("image-zoom");
-  #problem = part("image-problem");
+  /** What the page shows of it, buttons and all. */
+  element = part("image").content.firstElementChild.cloneNode(true);
+  #frame = this.element.querySelector(".frame");
+  #zoom = this.element.querySelector(".scale");
+  #problem = this.element.querySelector(".problem");
   #image = null;
   #view = { scale: 1, x: 0, y: 0 };
   #pointers = new Map();
 
   constructor() {
     const frame = this.#frame;
+    const button = (name) => this.element.querySelector(`button.${name}`);
     frame.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     frame.addEventListener("dblclick", (event) => this.#toggle(event));
     frame.addEventListener("keydown", (event) => this.#move(event));
     frame.addEventListener("pointerdown", (event) => this.#down(event));
     frame.addEventListener("pointermove", (event) => this.#drag(event));
     for (const name of ["pointerup", "pointercancel"]) frame.addEventListener(name, (event) => this.#up(event));
-    part("image-in").addEventListener("click", () => this.#zoomBy(KEY_STEP));
-    part("image-out").addEventListener("click", () => this.#zoomBy(1 / KEY_STEP));
-    part("image-fit").addEventListener("click", () => this.#set(1, 0, 0));
-    part("image-retry").addEventListener("click", () => this.#retry());
-    document.addEventListener("keydown", (event) => this.#zoomKey(event));
+    button("in").addEventListener("click", () => this.zoomIn());
+    button("out").addEventListener("click", () => this.zoomOut());
+    button("fit").addEventListener("click", () => this.#set(1, 0, 0));
+    button("retry").addEventListener("click", () => this.#retry());
     new ResizeObserver(() => this.#set(this.#view.scale, this.#view.x, this.#view.y)).observe(frame);
   }
 
@@ -37,17 +38,15 @@ export class Image {
     return make("img", { src: address, alt: description, draggable: "false", decoding: "async" });
   }
 
-  /** Shows a loaded image, or no frame at all for null. */
-  show(image) {
-    part("image").hidden = image === null;
+  /** Shows a loaded image, or no frame at all for null. `name` is what people who cannot see it know the frame by. */
+  show(image, name = "Image") {
+    this.element.hidden = image === null;
     this.#image = image;
     this.#frame.replaceChildren(...(image ? [image] : []));
-    this.#problem.hidden = true;
     if (image === null) return;
-    image.addEventListener("load", () => this.#loaded(image));
-    image.addEventListener("error", () => this.#loaded(image));
-    if (image.complete) this.#loaded(image);
-    this.#set(1, 0, 0);
+    this.#frame.setAttribute("aria-label", `${name}: plus and minus zoom, arrows move it, Home shows all of it`);
+    this.element.querySelector(".zoom").setAttribute("aria-label", `Zoom of ${name.toLowerCase()}`);
+    this.#watch(image);
   }
 
   /** Whether the image did not come; one that is on its way may yet. */
@@ -62,9 +61,29 @@ export class Image {
     if (naturalWidth > 0) this.#frame.style.setProperty("--ratio", `${naturalWidth} / ${naturalHeight}`);
   }
 
+  /** Shows it larger. */
+  zoomIn() {
+    this.#zoomBy(STEP);
+  }
+
+  /** Shows it smaller, until all of it is seen. */
+  zoomOut() {
+    this.#zoomBy(1 / STEP);
+  }
+
   #retry() {
     const again = Image.load(this.#image.src, this.#image.alt);
-    this.show(again);
+    this.#image.replaceWith(again);
+    this.#watch(again);
+  }
+
+  #watch(image) {
+    this.#image = image;
+    this.#problem.hidden = true;
+    image.addEventListener("load", () => this.#loaded(image));
+    image.addEventListener("error", () => this.#loaded(image));
+    if (image.complete) this.#loaded(image);
+    this.#set(1, 0, 0);
   }
 
   #set(scale, x, y) {
@@ -140,15 +159,6 @@ export class Image {
       const [right, down] = steps[event.key];
       this.#set(this.#view.scale, this.#view.x + right * PAN_STEP, this.#view.y + down * PAN_STEP);
     } else return;
-    event.preventDefault();
-  }
-
-  #zoomKey(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey || isTextField(event.target)) return;
-    if (document.querySelector("dialog[open]") !== null || part("image").hidden) return;
-    if (event.key === "+" || event.key === "=") this.#zoomBy(KEY_STEP);
-    else if (event.key === "-") this.#zoomBy(1 / KEY_STEP);
-    else return;
     event.preventDefault();
   }
 }

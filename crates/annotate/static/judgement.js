@@ -41,6 +41,19 @@ export class Judgement extends EventTarget {
     return first !== null && (first !== "tie" || second !== null);
   }
 
+  /** What is still to be done. */
+  get missing() {
+    return this.value.first === "tie" ? "Please answer the second question too." : "Please pick an answer first.";
+  }
+
+  /** Asks both questions, of which some may be answered already, or stops asking. */
+  ask(isAsked, said = {}) {
+    this.show(said);
+    if (isAsked) return;
+    this.#settled.hidden = true;
+    for (const field of this.#fields) field.hidden = true;
+  }
+
   /** Sets both answers, without firing. */
   show({ first = null, second = null }) {
     [first, second].forEach((pick, i) => {

@@ -98,6 +98,11 @@ export class Keys extends EventTarget {
     const key = event.key.toLowerCase();
     // Enter on a button presses that button.
     if (key === "enter" && event.target.closest?.("button, a, summary")) return;
+    // Where an answer is rated, digits are ratings.
+    if (/^[0-9]$/.test(key) && this.#handlers.digit?.(Number(key))) {
+      event.preventDefault();
+      return;
+    }
     const action = Object.keys(this.#handlers).find((name) => this.of(name) === key);
     if (action === undefined) return;
     event.preventDefault();

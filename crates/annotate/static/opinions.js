@@ -7,9 +7,9 @@ import { make } from "./element.js";
 const FLAGS = { image: "the image", text: "the text", offensive: "offensive or harmful", other: "something else" };
 
 /** A card for a judgement; `adopt` and `sendBack` are what its buttons do. */
-export function opinionCard(judgement, answers, questions, { adopt, sendBack }) {
+export function opinionCard(judgement, answers, project, { adopt, sendBack }) {
   const { who, marks, corrections, note, sent_back: isSentBack } = judgement;
-  const lines = [make("p", { class: "said" }, `${who}: ${verdict(judgement, questions)}`)];
+  const lines = [make("p", { class: "said" }, `${who}: ${verdict(judgement, project)}`)];
   if (marks.length > 0)
     lines.push(make("p", {}, "Marked ", ...marks.flatMap((mark, i) => [i > 0 ? ", " : "", ...quoted(mark, answers)])));
   for (const which of ["a", "b"]) {
@@ -56,7 +56,8 @@ export function skipCard(n) {
   return make("li", {}, make("p", {}, n === 1 ? "One person skipped this." : `${n} people skipped this.`));
 }
 
-function verdict({ first, second }, questions) {
+function verdict({ first, second, rating }, { questions, scale }) {
+  if (rating !== undefined) return `${rating}, ${scale.ratings[rating]}`;
   const name = questions.first[first];
   return second === null ? name : `${name}, then: ${questions.second[second]}`;
 }

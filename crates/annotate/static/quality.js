@@ -14,7 +14,7 @@ export function qualityView({ computed_at: at, is_current: isCurrent, quality })
   return [
     make("p", { class: "soft" }, `Computed ${time(at)}. ${age}`),
     make("p", {}, `${count(quality.n_disputed)} items in dispute.`),
-    ...[habits, agreement, people, pairs, types, models]
+    ...[habits, agreement, people, pairs, types, models, ratings]
       .map((section) => section(quality))
       .filter((view) => view !== null),
   ];
@@ -118,5 +118,23 @@ function models({ models: rows }) {
     ],
     rows,
     undefinedBecause: "this model always won, always lost, or was not compared with the others.",
+  });
+}
+
+function ratings({ ratings: row }) {
+  if (row === null) return null;
+  return estimateTable({
+    caption: "Answers rated one by one, from 0 to 6 (dashed: below it an answer hallucinates; of α, chance)",
+    columns: [
+      { name: "Of", of: () => "All ratings" },
+      { name: "Answers", of: ({ n_items: n }) => n },
+      { name: "Ratings", of: ({ n_ratings: n }) => n },
+      { name: "Mean", of: ({ mean }) => mean, estimate: coefficient, from: 0, to: 6, reference: 3 },
+      share("Hallucinated", ({ hallucinated }) => hallucinated),
+      kappa("Krippendorff’s α", ({ alpha }) => alpha),
+      kappa("α of hallucinated", ({ alpha_hallucinated: alpha }) => alpha),
+    ],
+    rows: [row],
+    undefinedBecause: "nobody has rated the same answers yet, or everybody always says the same.",
   });
 }

@@ -4,7 +4,7 @@ import { part } from "./element.js";
 import { isDurable } from "./storage.js";
 
 const MESSAGES = {
-  none_left: ["All done", "There is nothing left to compare for you. Thank you."],
+  none_left: ["All done", "There is nothing left for you to judge. Thank you."],
   enough_held: [
     "Waiting for the connection",
     "Your answers are kept in this browser and are sent as soon as the server can be reached. Please keep this page open.",
@@ -32,7 +32,7 @@ const MESSAGES = {
  * Brings the task on the screen, and the keyboard to its beginning. A training task that was loaded ahead does not know
  * about those answered since: `nTrained` does.
  */
-export function showTask({ kind, training }, nTrained) {
+export function showTask({ kind, training, answers }, nTrained) {
   part("message").hidden = true;
   part("task").hidden = false;
   document.body.classList.add("has-task");
@@ -40,7 +40,9 @@ export function showTask({ kind, training }, nTrained) {
   title.textContent =
     kind === "training"
       ? `Training ${Math.max(training.n_done, nTrained) + 1} of ${training.n_total}`
-      : "Compare the two answers";
+      : answers.b === null
+        ? "Rate the answer"
+        : "Compare the two answers";
   title.classList.toggle("visually-hidden", kind !== "training");
   // On a phone every line counts, and the header's are not needed now.
   if (matchMedia("(max-width: 699.98px)").matches) part("task").scrollIntoView();
@@ -63,7 +65,7 @@ export function showMessage(reason, me) {
   part("message-title").textContent = title;
   part("message-text").textContent = text;
   part("message-count").textContent =
-    me && me.n_answered > 0 ? `You have compared ${me.n_answered.toLocaleString("en")} pairs of answers.` : "";
+    me && me.n_answered > 0 ? `You have judged ${me.n_answered.toLocaleString("en")} items.` : "";
   part("again").hidden = reason !== "none_left";
   part("undo-last").hidden = !["none_left", "paused"].includes(reason) || me.undo_left === 0;
   part("log-in").hidden = reason !== "login_required";

@@ -1,8 +1,7 @@
 // The tasks in hand: the one on the screen and those loaded ahead, with their images, and the leases on all of them.
 
 import { post, Refusal } from "./api.js";
-import { base } from "./base.js";
-import { Image } from "./image.js";
+import { Pictures } from "./pictures.js";
 
 /** A person who has not touched anything for so long has left; the task goes to somebody else then. */
 const AWAY_MS = 10 * 60_000;
@@ -25,7 +24,7 @@ export class Tasks extends EventTarget {
     setInterval(() => this.#beat(), project.heartbeat_ms);
   }
 
-  /** What to work on now, `{task, image}`, or undefined. */
+  /** What to work on now, `{task, images}`, or undefined. */
   get current() {
     return this.#queue[0];
   }
@@ -38,7 +37,7 @@ export class Tasks extends EventTarget {
   /** Puts a task before all others. */
   putFirst(task) {
     this.#queue = this.#queue.filter((held) => held.task.assignment !== task.assignment);
-    this.#queue.unshift(withImage(task));
+    this.#queue.unshift(withImages(task));
   }
 
   /** Says that the current task is on the screen. */
@@ -58,7 +57,7 @@ export class Tasks extends EventTarget {
       const { task, reason } = await post("/api/claim", { holding });
       if (task === null) return reason;
       if (holding.includes(task.assignment)) return null;
-      this.#queue.push(withImage(task));
+      this.#queue.push(withImages(task));
     }
     return null;
   }
@@ -85,7 +84,6 @@ export class Tasks extends EventTarget {
   }
 }
 
-function withImage(task) {
-  const image = task.image === null ? null : Image.load(base + task.image, "The image that both answers are about");
-  return { task, image };
+function withImages(task) {
+  return { task, images: Pictures.load(task.image) };
 }

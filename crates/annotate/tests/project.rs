@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor_annotate::AnnotateError;
-use candor_annotate::project::{Dispute, Kind, Project, Rate};
+use candor_annotate::project::{Dispute, ImportFormat, Kind, Project, Rate};
 use candor_data::ComparisonFormat;
 
 /// The message about a file, line by line; the first says how many there are.
@@ -37,7 +37,10 @@ fn the_documented_project_is_one() {
         (3, Dispute::NoMajority)
     );
     assert_eq!(project.imports[1].kind, Kind::Gold);
-    assert_eq!(project.imports[0].format, ComparisonFormat::Candidates);
+    assert_eq!(
+        project.imports[0].format,
+        ImportFormat::Comparisons(ComparisonFormat::Candidates)
+    );
     assert_eq!(
         (project.keys.skip.as_str(), project.keys.flag.as_str()),
         ("x", "f")
@@ -330,4 +333,31 @@ fn pay_is_one_rate_that_can_be_paid() {
         max_answer_ms: 300_000,
     };
     assert_eq!(project.pay.unwrap().rate, rate);
+}
+
+#[test]
+fn the_scale_of_ratings_is_told_whole_or_not_at_all() {
+    let with = |scale: &str| {
+        let text = documented().replace(
+            "[keys]",
+            &format!("[questions.rating]\ntext = \"Wie gut?\"\nscale = {scale}\n\n[keys]"),
+        );
+        Project::parse(Path::new("p.toml"), &text)
+    };
+    let whole = with(r#"["a", "b", "c", "d", "e", "f", "g"]"#)
+        .unwrap()
+        .scale;
+    assert_eq!(whole.text, "Wie gut?");
+    assert_eq!(whole.ratings[6], "g");
+    let message = with(r#"["a", "b"]"#).unwrap_err().to_string();
+    assert!(
+        message.contains("questions.rating.scale: 2 ratings (give seven, from 0 to 6)"),
+        "{message}"
+    );
+    let absent = Project::parse(Path::new("p.toml"), documented())
+        .unwrap()
+        .scale;
+    assert_eq!(absent.ratings.len(), 7);
+    assert!(absent.ratings[2].starts_with("Something false"));
+    assert!(absent.ratings[3].starts_with("Nothing false"));
 }

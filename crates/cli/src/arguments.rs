@@ -29,7 +29,9 @@ pub use self::eval::{
     BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, OnBadRowName,
     RewardBenchmarkArguments, RunArguments, ScoreArguments, SuiteArguments, TrainingArguments,
 };
-pub use self::judge::{BestArguments, JudgeCommand, PreferencesArguments, SentencesArguments};
+pub use self::judge::{
+    BestArguments, JudgeCommand, PreferencesArguments, ScoresArguments, SentencesArguments,
+};
 pub use self::models::{
     ChatArguments, DownloadArguments, ExportArguments, ExportType, InspectArguments, JoinArguments,
     PixelArguments, PrecisionName, WeightFormat,

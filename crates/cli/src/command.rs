@@ -42,6 +42,7 @@ fn unshared(command: &Command) -> Option<&'static str> {
         Command::Judge(JudgeCommand::Preferences(_)) => Some("judge preferences"),
         Command::Judge(JudgeCommand::Sentences(_)) => Some("judge sentences"),
         Command::Judge(JudgeCommand::Best(_)) => Some("judge best"),
+        Command::Judge(JudgeCommand::Scores(_)) => Some("judge scores"),
         Command::Eval(arguments) => match arguments.command {
             Some(EvalCommand::Suite(_)) => Some("eval suite"),
             Some(EvalCommand::Score(_)) => Some("eval score"),

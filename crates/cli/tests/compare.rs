@@ -146,6 +146,44 @@ fn people_get_a_project_and_what_they_say_comes_back() {
 }
 
 #[test]
+fn people_rate_answers_one_by_one_and_stand_beside_the_judge() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = run(dir.path(), "old", [("a dog", 1.0), ("a cup", 5.0)]);
+    let rated = dir.path().join("rated");
+    let (rate, images) = (Path::new("--rate"), Path::new("--images"));
+    let written = compare(&[&old, rate, &rated, images, &drawn(dir.path())]);
+    assert!(printed(&written).contains("2 answers"));
+    // The app takes the project as it is.
+    let project = Project::read(&rated.join("project.toml")).unwrap();
+    let only = &project.imports[0];
+    let read = import::read(&project, only, &project.resolve(&only.file)).unwrap();
+    assert_eq!(read.items[0].name, "old/mmhal/0");
+    assert_eq!(read.items[0].outputs, ["a dog"]);
+    let row = |i: usize, rating: u8| {
+        let item = &read.items[i];
+        json!({
+            "id": item.name, "question": "What is it?", "answer": item.outputs[0],
+            "ratings": [{"annotator": "anna", "rating": rating, "unix_secs": 1}],
+        })
+    };
+    let file = dir.path().join("ratings.jsonl");
+    put(&file, format!("{}\n{}\n", row(0, 0), row(1, 5)).as_bytes());
+    let out = dir.path().join("compared");
+    let arguments = [Path::new("--ratings"), &file, Path::new("--out"), &out];
+    let table = printed(&compare(&[&[old.as_path()], &arguments[..]].concat()));
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("Ratings by people") && page.contains("2.50"));
+    assert!(table.contains("old: score 2.50"), "{table}");
+    assert!(table.contains("hallucination 0.50"), "{table}");
+    // The judge says 1 and 5, people 0 and 5.
+    assert!(
+        table.contains("2 answers of MMHal-Bench: its score less people's 0.50"),
+        "{table}"
+    );
+    assert!(table.contains("Pearson's r undefined"), "{table}");
+}
+
+#[test]
 fn people_need_no_judge_before_them() {
     let dir = tempfile::tempdir().unwrap();
     let run = |name: &str, answer: &str| {

@@ -13,6 +13,7 @@ use crate::benchmark::Benchmark;
 use crate::leakage::Leakage;
 use crate::measure::LENGTH;
 use crate::people::People;
+use crate::people::ratings::Ratings;
 use crate::rows::{Row, rows};
 use crate::run::Run;
 use crate::suite::SuiteFound;
@@ -32,6 +33,9 @@ pub struct Comparison {
     /// What people prefer, where they were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub people: Option<People>,
+    /// What people rate single answers, where they were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratings: Option<Ratings>,
     /// What of the benchmarks is training data, where that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leakage: Option<Leakage>,
@@ -48,6 +52,7 @@ pub fn compare(runs: &[Run], seed: u64) -> Comparison {
         rows: rows(runs, seed),
         warnings: runs.iter().flat_map(warned).collect(),
         people: None,
+        ratings: None,
         leakage: None,
         suite: None,
     }
@@ -81,6 +86,10 @@ impl Comparison {
             .people
             .as_ref()
             .map_or_else(String::new, remarks::people);
+        text += &self
+            .ratings
+            .as_ref()
+            .map_or_else(String::new, remarks::ratings);
         if let Some(leakage) = &self.leakage {
             text += &remarks::trained_on(&self.runs, leakage);
         }

@@ -6,10 +6,7 @@
 
 use crate::marks::Scale;
 
-/// Scores below this are hallucinations.
-pub const HALLUCINATED_BELOW: u8 = 3;
-/// The highest score.
-pub const MAX_SCORE: u8 = 6;
+pub use candor_data::formats::ratings::{HALLUCINATED_BELOW, MAX_RATING as MAX_SCORE};
 
 /// The rating in a judge's reply: exactly one of "rating: 0" to "rating: 6", in any case of letters. The
 /// same rating twice is one; two different ratings are none.

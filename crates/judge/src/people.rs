@@ -2,9 +2,10 @@
 //!
 //! [`project::write`] makes a project of `candor annotate` out of the items that two runs answer differently. Model
 //! names are in its file, for the administrator's statistics, and reach no annotator. [`People::read`] reads the
-//! preference log that the app exports.
+//! preference log that the app exports. [`ratings`] are of single answers instead, of any number of runs.
 
 pub mod project;
+pub mod ratings;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

@@ -13,6 +13,7 @@ mod items;
 mod numbers;
 mod people;
 mod radar;
+mod ratings;
 mod series;
 mod suite;
 mod summary;
@@ -121,6 +122,9 @@ fn sections(compared: &ComparedRuns<'_>, series: &[Series]) -> Vec<Section> {
     sections.push(("numbers", "All numbers", numbers));
     if let Some(people) = &comparison.people {
         sections.push(("people", "People", people::draw(people)));
+    }
+    if let Some(found) = &comparison.ratings {
+        sections.push(("ratings", "Ratings by people", ratings::draw(found)));
     }
     let evidence = evidence::draw(comparison, compared.runs, series);
     sections.push(("evidence", "Judges and data", evidence));

@@ -31,7 +31,10 @@ pub use choice::BestSummary;
 pub use error::RewardError;
 pub use held_out::RewardResult;
 pub use loss::{CenteringOver, pair_loss};
-pub use pair_benchmark::{LengthBias, PairAccuracy, PairBenchmark, PairResult, pair_benchmark};
+pub use pair_benchmark::{
+    LengthBias, PairAccuracy, PairBenchmark, PairResult, PairScores, ScoredPairs, pair_benchmark,
+    pair_scores,
+};
 pub use prompt::RewardPrompt;
 pub use recipe::RewardRecipe;
 pub use run::{RewardMetrics, run};

@@ -6,6 +6,7 @@
 //! stands first cannot matter, and there is no bias of position to measure.
 
 mod measured;
+mod pair_scores;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -21,7 +22,8 @@ use serde::Serialize;
 use tch::Device;
 
 pub use self::measured::{LengthBias, PairAccuracy, PairResult};
-use self::rows::{JudgedPair, KnownFacts};
+pub use self::pair_scores::{PairScores, ScoredPairs, pair_scores};
+use self::rows::{Chosen, JudgedPair, KnownFacts};
 use crate::RewardError;
 use crate::earlier::remove;
 use crate::scorer::{Judged, RewardModel};
@@ -52,6 +54,14 @@ pub struct PairBenchmark {
     pub seed: u64,
 }
 
+/// Pairs with the scores of their answers.
+struct Scored {
+    pairs: Vec<JudgedPair>,
+    n_identical: usize,
+    skipped: Option<Skipped>,
+    with_facts: bool,
+}
+
 /// Scores all pairs and writes what is found; `progress` hears how many pairs are done, and of how many.
 ///
 /// # Errors
@@ -60,9 +70,37 @@ pub struct PairBenchmark {
 pub fn pair_benchmark(
     plan: &PairBenchmark,
     device: Device,
-    mut progress: impl FnMut(usize, usize),
+    progress: impl FnMut(usize, usize),
 ) -> Result<PairResult, RewardError> {
-    let read = rows::read(plan)?;
+    let Scored {
+        pairs,
+        n_identical,
+        skipped,
+        with_facts,
+    } = scored(plan, device, progress, Chosen::Preferred)?;
+    let result = PairResult {
+        n_identical,
+        skipped: skipped.as_ref().map(Skipped::counts),
+        with_facts,
+        ..measured::measured(&pairs, plan.seed)
+    };
+    write_lines(&plan.out.join("pairs.jsonl"), &pairs)?;
+    match &skipped {
+        Some(skipped) => skipped.write(&plan.out)?,
+        None => remove(&plan.out.join(SKIPPED))?,
+    }
+    write_result(&plan.out, &result).map_err(candor_train::TrainError::from)?;
+    Ok(result)
+}
+
+/// Makes pairs of the rows of all files and scores them.
+fn scored(
+    plan: &PairBenchmark,
+    device: Device,
+    mut progress: impl FnMut(usize, usize),
+    chosen: Chosen,
+) -> Result<Scored, RewardError> {
+    let read = rows::read(plan, chosen)?;
     let base = RewardModel::base(&plan.reward)?;
     let bundle = Bundle::load(base, device, plan.base_precision)?;
     bundle.model.set_trainable(|_| false);
@@ -89,19 +127,12 @@ pub fn pair_benchmark(
         score(plan, &model, &bundle, &facts, &sifted.images, chunk)?;
         progress((number * CHUNK + CHUNK).min(n_pairs), n_pairs);
     }
-    let result = PairResult {
+    Ok(Scored {
+        pairs,
         n_identical: read.n_identical,
-        skipped: sifted.skipped.as_ref().map(Skipped::counts),
+        skipped: sifted.skipped,
         with_facts: model.with_facts(),
-        ..measured::measured(&pairs, plan.seed)
-    };
-    write_lines(&plan.out.join("pairs.jsonl"), &pairs)?;
-    match &sifted.skipped {
-        Some(skipped) => skipped.write(&plan.out)?,
-        None => remove(&plan.out.join(SKIPPED))?,
-    }
-    write_result(&plan.out, &result).map_err(candor_train::TrainError::from)?;
-    Ok(result)
+    })
 }
 
 fn score(

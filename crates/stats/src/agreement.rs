@@ -1,6 +1,6 @@
 //! How far people agree beyond chance: pure functions of who said what.
 //!
-//! All are for categories without an order (nominal). Where a coefficient is not defined (nothing overlaps, or
+//! All but [`krippendorff_interval`] are for categories without an order (nominal). Where a coefficient is not defined (nothing overlaps, or
 //! everybody always says the same, so that chance explains it all) it is `None` and never a number.
 
 mod cohen;
@@ -9,7 +9,7 @@ mod krippendorff;
 
 pub use self::cohen::cohen;
 pub use self::fleiss::fleiss;
-pub use self::krippendorff::krippendorff;
+pub use self::krippendorff::{krippendorff, krippendorff_interval};
 
 /// What the people said who judged one item, as numbers of categories.
 pub type Unit = Vec<usize>;

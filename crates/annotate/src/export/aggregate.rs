@@ -146,6 +146,7 @@ mod tests {
             answer: Answer {
                 first,
                 second,
+                rating: None,
                 marks: Vec::new(),
                 corrections: Corrections::default(),
                 note: None,
@@ -182,6 +183,7 @@ mod tests {
         let evidence = Evidence {
             people: Vec::new(),
             items: vec![item],
+            rated: Vec::new(),
             gold: gold.collect(),
         };
         let rows = preferences(&evidence, rule, 3);
@@ -256,6 +258,7 @@ mod tests {
         let evidence = Evidence {
             people: Vec::new(),
             items: vec![item(mostly_second, None)],
+            rated: Vec::new(),
             gold: Vec::new(),
         };
         let row = &preferences(&evidence, Aggregate::Majority, 3)[0];

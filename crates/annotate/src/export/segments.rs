@@ -5,6 +5,7 @@
 //! question, chosen and rejected); `segments` is our addition. Each correction of each person is a row of its own.
 
 use candor_data::conversation::IMAGE_PLACEHOLDER;
+use candor_data::shown;
 use serde::Serialize;
 
 use crate::answer::{Mark, MarkType, Which};
@@ -17,6 +18,9 @@ pub(super) struct Row {
     idx: usize,
     id: String,
     image_path: Option<String>,
+    /// Where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<String>,
     text: String,
     segments: Vec<Segment>,
 }
@@ -77,11 +81,17 @@ fn row(item: &Judged, given: &Given, which: Which, idx: usize) -> Option<Row> {
         .marks
         .iter()
         .filter(|mark| mark.answer == which);
+    let image = item.image.as_deref();
+    let (image_path, images) = match image.filter(|_| shown::count(image) > 1) {
+        Some(several) => (None, shown::names(several).map(str::to_owned).collect()),
+        None => (item.image.clone(), Vec::new()),
+    };
     Some(Row {
         ds_name: "candor",
         idx,
         id: item.name.clone(),
-        image_path: item.image.clone(),
+        image_path,
+        images,
         text: serde_json::to_string(&text).ok()?,
         segments: marks.map(|mark| segment(mark, rejected)).collect(),
     })

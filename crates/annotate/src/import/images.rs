@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::images::{self, path_in};
-use candor_data::{DataError, Place, Spot};
+use candor_data::{DataError, Place, Spot, shown};
 
 use super::{Comparisons, remote};
 use crate::error::AnnotateError;
@@ -57,11 +57,13 @@ pub async fn provide(
     if let Some(url) = import.image_url() {
         let names = read.items.iter();
         let names = names.filter_map(|item| item.image.as_deref());
+        let names = names.flat_map(shown::names);
         remote::fetch(url, &folder, names).await?;
     }
     let is_there = |image: &str| path_in(&folder, image).is_some_and(|path| path.is_file());
-    let was_decoded = |item: &NewItem, image| known.contains(&item.name) && is_there(image);
-    // By the rows of the file, of which some may have been left out.
+    let was_decoded =
+        |item: &NewItem, image| known.contains(&item.name) && shown::names(image).all(is_there);
+    // What each row shows, by the rows of the file, of which some may have been left out.
     let mut unseen: Vec<Option<&str>> = vec![None; read.rows.last().map_or(0, |last| last + 1)];
     for (&row, item) in read.rows.iter().zip(&read.items) {
         let image = item.image.as_deref();

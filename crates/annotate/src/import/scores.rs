@@ -2,13 +2,14 @@
 //!
 //! A file of scores has a JSON line for each item: `{"id": "p-17", "scores": [1.25, -0.5]}`, the reward model's score
 //! of the first and of the second output. The model's probability that the first is better is σ(s₁ − s₂), and an item
-//! comes the earlier the closer that is to one half. Items without scores come last.
+//! comes the earlier the closer that is to one half. Items without scores come last, and how many they are is said; scores of none of the
+//! items are a mistake.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use candor_data::DataError;
 use candor_data::formats::scores;
+use candor_data::{DataError, Place, Spot};
 
 use crate::store::NewItem;
 
@@ -19,8 +20,28 @@ const STEPS: f64 = 1e6;
 pub(super) fn rank(items: &mut [NewItem], path: &Path) -> Result<(), DataError> {
     let rows = scores::read(path)?.into_iter();
     let ranks: HashMap<String, i64> = rows.map(|row| (row.id, rank_of(row.scores))).collect();
+    let mut n_unscored = 0;
+    let n = items.len();
     for item in items {
-        item.rank = ranks.get(&item.name).copied().unwrap_or(STEPS as i64);
+        let rank = ranks.get(&item.name).copied();
+        n_unscored += usize::from(rank.is_none());
+        item.rank = rank.unwrap_or(STEPS as i64);
+    }
+    if n > 0 && n_unscored == n {
+        return Err(DataError::Field {
+            spot: Spot::new(path, Place::File, "id"),
+            found: format!(
+                "none of the {n} items to compare is among the {} that have scores",
+                ranks.len()
+            ),
+            remedy: "name the scores of these items, by their ids".into(),
+        });
+    }
+    if n_unscored > 0 {
+        tracing::warn!(
+            "{}: {n_unscored} of {n} items have no scores and come last",
+            path.display()
+        );
     }
     Ok(())
 }

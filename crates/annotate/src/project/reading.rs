@@ -7,8 +7,8 @@ use candor_data::ComparisonFormat;
 use candor_recipe::{Reader, RecipeError};
 
 use super::{
-    Dispute, Guidelines, Import, Keys, Kind, Project, Protocol, Question, Questions, Server,
-    Training, oidc, pay, webhook,
+    Dispute, Guidelines, Import, ImportFormat, Keys, Kind, Project, Protocol, Question, Questions,
+    Scale, Server, Training, oidc, pay, webhook,
 };
 
 /// Names that formats had before.
@@ -56,6 +56,7 @@ fn read(file: &mut Reader) -> Project {
         pay: pay::read(file),
         guidelines: guidelines(file),
         questions: questions(file),
+        scale: scale(file),
         keys: keys(file),
         imports: file
             .tables("import", "Where items come from.")
@@ -236,6 +237,33 @@ fn questions(file: &mut Reader) -> Questions {
     }
 }
 
+/// The scale in another language, all of it or nothing.
+fn scale(file: &mut Reader) -> Scale {
+    if !file.has("questions.rating") {
+        return Scale::default();
+    }
+    Scale {
+        text: file
+            .string("questions.rating.text", "The question.")
+            .required(),
+        ratings: file
+            .strings(
+                "questions.rating.scale",
+                "What the ratings from 0 to 6 say; the first three are of answers that hallucinate.",
+            )
+            .check(|ratings| {
+                if ratings.len() == Scale::N {
+                    return Ok(());
+                }
+                wrong(
+                    format!("{} ratings", ratings.len()),
+                    "give seven, from 0 to 6",
+                )
+            })
+            .required(),
+    }
+}
+
 /// A question and its answers, all of them or none.
 fn question(file: &mut Reader, key: &str, absent: Question) -> Question {
     if !file.has(key) {
@@ -303,16 +331,20 @@ fn usable(key: &str) -> Result<(), (String, String)> {
 
 fn import(file: &mut Reader, key: &str) -> Import {
     let of = |name: &str| format!("{key}.{name}");
-    let formats = ComparisonFormat::ALL.map(|format| (format.name(), format));
+    let compared = ComparisonFormat::ALL.map(|format| (format.name(), format));
+    let formats = compared.into_iter().chain(FORMER);
+    let formats = formats.map(|(name, format)| (name, ImportFormat::Comparisons(format)));
+    let others = [
+        ("answers", ImportFormat::Answers),
+        ("label_studio", ImportFormat::LabelStudio),
+        ("argilla", ImportFormat::Argilla),
+    ];
+    let formats: Vec<_> = formats.chain(others).collect();
     let kinds = [Kind::Work, Kind::Gold, Kind::Training].map(|kind| (kind.name(), kind));
     let import = Import {
         file: file.path(&of("file"), "The file.").required(),
         format: file
-            .one_of(
-                &of("format"),
-                &[&formats[..], &FORMER[..]].concat(),
-                "Its format.",
-            )
+            .one_of(&of("format"), &formats, "Its format.")
             .required(),
         kind: file
             .one_of(&of("kind"), &kinds, "What the items are for.")
@@ -330,18 +362,24 @@ fn import(file: &mut Reader, key: &str) -> Import {
             )
             .optional(),
     };
+    if import.format == ImportFormat::Answers && import.scores.is_some() {
+        let remedy = "leave them out where answers are rated one by one";
+        file.mistake(&of("scores"), "scores order comparisons", remedy);
+    }
     if import.kind == Kind::Work {
         return import;
     }
     let is_judged = matches!(
         import.format,
-        ComparisonFormat::PreferenceLog | ComparisonFormat::Llava
+        ImportFormat::Comparisons(ComparisonFormat::PreferenceLog | ComparisonFormat::Llava)
+            | ImportFormat::LabelStudio
+            | ImportFormat::Argilla
     );
     if !is_judged {
         file.mistake(
             &of("format"),
             "gold and training items need right answers",
-            "use the format preference_log or llava",
+            "use the format preference_log, llava, label_studio or argilla",
         );
     } else if import.scores.is_some() {
         file.mistake(

@@ -1,5 +1,6 @@
 //! What is asked, in the annotators' language.
 
+use candor_data::formats::ratings::MAX_RATING;
 use serde::Serialize;
 
 /// A question and its three answers.
@@ -13,6 +14,39 @@ pub struct Question {
     pub b: String,
     /// Picks neither.
     pub tie: String,
+}
+
+/// What is asked about an answer that is shown by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Scale {
+    /// The question.
+    pub text: String,
+    /// What each rating says, from 0 to 6; the first three are those of answers that hallucinate.
+    pub ratings: Vec<String>,
+}
+
+impl Scale {
+    /// How many ratings there are.
+    pub(super) const N: usize = MAX_RATING as usize + 1;
+}
+
+impl Default for Scale {
+    fn default() -> Self {
+        let ratings = [
+            "Something false, and next to nothing said",
+            "Something false, the question answered in part",
+            "Something false, but most of the question answered",
+            "Nothing false, but next to nothing said",
+            "Nothing false, the question answered in part",
+            "Nothing false, the question answered fully",
+            "Nothing false, the question answered fully and with insight",
+        ];
+        Self {
+            text: "Does the answer say anything false about the image, and how far does it answer the question?"
+                .into(),
+            ratings: ratings.map(str::to_owned).to_vec(),
+        }
+    }
 }
 
 /// Both questions of the protocol.

@@ -103,11 +103,17 @@ pub(super) fn qualities(evidence: &Evidence, seed: u64) -> Vec<PersonQuality> {
             .or_default()
             .push(answered);
     }
+    let mut ratings: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    for given in evidence.rated.iter().flat_map(|item| &item.answers) {
+        let times = ratings.entry(given.person.as_str()).or_default();
+        times.push(given.active_ms);
+    }
     evidence
         .people
         .iter()
         .map(|(person, name)| {
             let answers = by_person.remove(person.as_str()).unwrap_or_default();
+            let rated = ratings.remove(person.as_str()).unwrap_or_default();
             let gold: Vec<&GoldAnswer> = evidence
                 .gold
                 .iter()
@@ -117,8 +123,13 @@ pub(super) fn qualities(evidence: &Evidence, seed: u64) -> Vec<PersonQuality> {
             PersonQuality {
                 person: person.clone(),
                 name: name.clone(),
-                n_answers: answers.len(),
-                median_secs: median_secs(answers.iter().map(|answered| answered.given.active_ms)),
+                n_answers: answers.len() + rated.len(),
+                median_secs: median_secs(
+                    answers
+                        .iter()
+                        .map(|answered| answered.given.active_ms)
+                        .chain(rated),
+                ),
                 left_rate: habits.left,
                 tie_rate: habits.tie,
                 gold_accuracy: gold_accuracy(&gold, seed),

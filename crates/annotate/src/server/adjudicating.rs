@@ -12,7 +12,7 @@ use super::body::Body;
 use super::images;
 use super::reply::Failure;
 use super::session::Adjudicator;
-use crate::answer::{Answer, MAX_NOTE_CHARS, check_length};
+use crate::answer::{Answer, Draft, MAX_NOTE_CHARS, check_length};
 use crate::error::Refusal;
 use crate::store::{Case, Queue};
 
@@ -38,8 +38,9 @@ pub(super) async fn decide(
     State(app): State<Arc<App>>,
     Adjudicator(person): Adjudicator,
     Path(item): Path<i64>,
-    Body(answer): Body<Answer>,
+    Body(said): Body<Draft>,
 ) -> Result<StatusCode, Failure> {
+    let answer = Answer::try_from(said)?;
     images::require_of_item(&app, item).await?;
     app.store.decide(person.person, item, answer).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -41,6 +41,7 @@ pub(super) async fn project(State(app): State<Arc<App>>, _: Annotator) -> Json<V
         "heartbeat_ms": project.protocol.heartbeat_secs * 1000,
         "n_hold": project.protocol.hold,
         "questions": project.questions,
+        "scale": project.scale,
         "mark_types": MarkType::ALL,
         "flag_reasons": FlagReason::ALL,
         "keys": project.keys,
@@ -126,9 +127,12 @@ pub(super) async fn draft(
 #[serde(deny_unknown_fields)]
 pub(super) struct AnswerBody {
     submission: String,
-    first: Pick,
+    #[serde(default)]
+    first: Option<Pick>,
     #[serde(default)]
     second: Option<Pick>,
+    #[serde(default)]
+    rating: Option<u8>,
     #[serde(default)]
     marks: Vec<Mark>,
     #[serde(default)]
@@ -149,17 +153,20 @@ pub(super) async fn answer(
         let remedy = "make one with crypto.randomUUID()";
         return Err(Refusal::invalid("submission", "not a UUID", remedy).into());
     }
+    let draft = Draft {
+        first: body.first,
+        second: body.second,
+        rating: body.rating,
+        marks: Some(body.marks),
+        corrections: Some(body.corrections),
+        note: body.note,
+    };
+    let answer = Answer::try_from(draft)?;
     images::require_of_task(&app, &person.person, &assignment).await?;
     let submission = Submission {
         assignment,
         id: body.submission.to_ascii_lowercase(),
-        answer: Answer {
-            first: body.first,
-            second: body.second,
-            marks: body.marks,
-            corrections: body.corrections,
-            note: body.note,
-        },
+        answer,
         active_ms: i64::from(body.active_ms),
     };
     Ok(Json(app.store.submit(person.person, submission).await?))

@@ -36,7 +36,7 @@ pub(super) struct Images {
     limits: ImageLimits,
     /// What was decoded once and found good; the files of a project do not change.
     good: Mutex<HashSet<PathBuf>>,
-    /// Tasks and items whose image was sent.
+    /// Tasks and items whose images were sent, and those of several that were ([`part`]).
     shown: Mutex<HashSet<String>>,
     turns: Semaphore,
 }
@@ -63,6 +63,17 @@ impl Images {
             remember(&self.good, path.clone());
         }
         Ok(path)
+    }
+
+    /// Notes that image `number` of `n` of a task or an item was sent.
+    fn sent(&self, key: String, number: usize, n: usize) {
+        if n > 1 {
+            remember(&self.shown, part(&key, number));
+            if !(0..n).all(|number| contains(&self.shown, &part(&key, number))) {
+                return;
+            }
+        }
+        remember(&self.shown, key);
     }
 
     /// The bytes of an image and their type.
@@ -107,77 +118,105 @@ fn item_key(item: i64) -> String {
     format!("item {item}")
 }
 
-/// Refuses to take an answer to a task whose image its author cannot have seen.
+/// How one of several images of a task or an item goes by.
+fn part(key: &str, number: usize) -> String {
+    format!("{key} image {number}")
+}
+
+/// Refuses to take an answer to a task of which its author cannot have seen every image.
 pub(super) async fn require_of_task(
     app: &Arc<App>,
     person: &str,
     assignment: &str,
 ) -> Result<(), Failure> {
-    if contains(&app.images.shown, &task_key(assignment)) {
+    let key = task_key(assignment);
+    if contains(&app.images.shown, &key) {
         return Ok(());
     }
-    match app.store.image_of_task(person, assignment).await? {
-        Some(image) => in_turn(app, image, Images::look).await.map(drop),
-        None => Ok(()),
-    }
+    let images = app.store.images_of_task(person, assignment).await?;
+    require(app, &key, images).await
 }
 
-/// Looks at the image of a task that is about to be given to a person, of work as well, for gold must not be told by how
+/// Refuses where one of the images was not sent and cannot be.
+async fn require(app: &Arc<App>, key: &str, images: Vec<Image>) -> Result<(), Failure> {
+    for (number, image) in images.into_iter().enumerate() {
+        if !contains(&app.images.shown, &part(key, number)) {
+            in_turn(app, image, Images::look).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the images of a task that is about to be given to a person, of work as well, for gold must not be told by how
 /// long that takes; says whether the task is none, because its item is gold or training and cannot be shown.
 pub(super) async fn passed_over(
     app: &Arc<App>,
     person: &str,
     assignment: &str,
 ) -> Result<bool, Failure> {
-    let Some(image) = app.store.image_of_task(person, assignment).await? else {
-        return Ok(false);
-    };
-    if in_turn(app, image, Images::look).await.is_ok() {
-        return Ok(false);
+    for image in app.store.images_of_task(person, assignment).await? {
+        if in_turn(app, image, Images::look).await.is_err() {
+            let passed_over = app.store.pass_over(person.into(), assignment.into());
+            return Ok(passed_over.await?);
+        }
     }
-    let passed_over = app.store.pass_over(person.into(), assignment.into());
-    Ok(passed_over.await?)
+    Ok(false)
 }
 
-/// Refuses to take a decision on an item whose image nobody can see.
+/// Refuses to take a decision on an item of which nobody can see every image.
 pub(super) async fn require_of_item(app: &Arc<App>, item: i64) -> Result<(), Failure> {
-    if contains(&app.images.shown, &item_key(item)) {
+    let key = item_key(item);
+    if contains(&app.images.shown, &key) {
         return Ok(());
     }
-    match app.store.image_of_item(item).await? {
-        Some(image) => in_turn(app, image, Images::look).await.map(drop),
-        None => Ok(()),
-    }
+    let images = app.store.images_of_item(item).await?;
+    require(app, &key, images).await
 }
 
-/// `GET /api/assignments/{assignment}/image`
+/// `GET /api/assignments/{assignment}/image/{number}`
 pub(super) async fn of_task(
     State(app): State<Arc<App>>,
     Annotator(person): Annotator,
-    Path(assignment): Path<String>,
+    Path((assignment, number)): Path<(String, usize)>,
 ) -> Result<Response, Failure> {
-    let image = app.store.image_of_task(&person.person, &assignment).await?;
-    let sent = send(&app, image, task_key(&assignment)).await;
+    let images = app
+        .store
+        .images_of_task(&person.person, &assignment)
+        .await?;
+    let n = images.len();
+    // A number that no image has says nothing about the item.
+    let image = images.into_iter().nth(number);
+    let image = image.ok_or(Refusal::NotFound("image"))?;
+    let sent = send(&app, image, task_key(&assignment), number, n).await;
     if sent.is_err() {
         app.store.pass_over(person.person, assignment).await?;
     }
     sent
 }
 
-/// `GET /api/items/{item}/image`
+/// `GET /api/items/{item}/image/{number}`
 pub(super) async fn of_item(
     State(app): State<Arc<App>>,
     Adjudicator(_): Adjudicator,
-    Path(item): Path<i64>,
+    Path((item, number)): Path<(i64, usize)>,
 ) -> Result<Response, Failure> {
-    let image = app.store.image_of_item(item).await?;
-    send(&app, image, item_key(item)).await
+    let images = app.store.images_of_item(item).await?;
+    let n = images.len();
+    let image = images.into_iter().nth(number);
+    let image = image.ok_or(Refusal::NotFound("image"))?;
+    send(&app, image, item_key(item), number, n).await
 }
 
-async fn send(app: &Arc<App>, image: Option<Image>, key: String) -> Result<Response, Failure> {
-    let image = image.ok_or(Refusal::NotFound("image"))?;
+/// Sends image `number` of the `n` that a task or an item has.
+async fn send(
+    app: &Arc<App>,
+    image: Image,
+    key: String,
+    number: usize,
+    n: usize,
+) -> Result<Response, Failure> {
     let (bytes, kind) = in_turn(app, image, Images::read).await?;
-    remember(&app.images.shown, key);
+    app.images.sent(key, number, n);
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "private, max-age=3600"),

@@ -1,5 +1,6 @@
 //! Disputed, flagged and much skipped items: somebody looks at them again and decides.
 
+use candor_data::{Side, shown};
 use serde::Serialize;
 use serde_json::json as object;
 
@@ -58,11 +59,11 @@ pub struct Case {
     pub item: i64,
     /// Work, or gold that somebody complained about.
     pub kind: Kind,
-    /// Where the image is.
-    pub image: Option<String>,
+    /// Where the images are, in their order.
+    pub image: Vec<String>,
     /// The conversation so far.
     pub turns: Vec<ShownTurn>,
-    /// The two answers; `a` is the item's first.
+    /// The answers; `a` is the item's first.
     pub answers: Pair,
     /// Why it waits.
     pub why: Vec<Why>,
@@ -151,8 +152,9 @@ impl Store {
             .await?
             .ok_or(Refusal::NotFound("item"))?;
         let turns: Vec<candor_data::Turn> = row.json("turns")?;
-        let [a, b]: [String; 2] = row.json("outputs")?;
+        let outputs: Vec<String> = row.json("outputs")?;
         let state = row.text("state")?;
+        let n_images = shown::count(row.maybe_text("image")?.as_deref());
         let sql =
             "SELECT reason, note FROM skips WHERE item = $1 AND solved = 0 ORDER BY at, person";
         let mut flags = Vec::new();
@@ -169,11 +171,11 @@ impl Store {
         Ok(Case {
             item,
             kind: kind(&row.text("kind")?)?,
-            image: row
-                .maybe_text("image")?
-                .map(|_| format!("/api/items/{item}/image")),
-            turns: turns.iter().map(ShownTurn::from).collect(),
-            answers: Pair { a, b },
+            image: (0..n_images)
+                .map(|number| format!("/api/items/{item}/image/{number}"))
+                .collect(),
+            turns: ShownTurn::all(&turns, n_images),
+            answers: Pair::of(&outputs, Side::First),
             why: why(&state, !flags.is_empty()),
             decided: !matches!(state.as_str(), "disputed" | "held"),
             judgements: judgements(connection, item).await?,
@@ -197,8 +199,8 @@ impl Store {
                 waiting(connection, &person, item).await?;
                 let sql = "SELECT outputs FROM items WHERE item = $1 AND kind = 'work'";
                 let row = connection.row(sql, values![item]).await?.ok_or(Refusal::NotFound("item of work"))?;
-                let outputs: [String; 2] = row.json("outputs")?;
-                answer.check([&outputs[0], &outputs[1]])?;
+                let outputs: Vec<String> = row.json("outputs")?;
+                answer.check_for(&outputs)?;
                 set_state(connection, item, "decided").await?;
                 let sql = "INSERT INTO decisions (item, person, answer, decided_at) VALUES ($1, $2, $3, $4)";
                 let values = values![item, &person, json(&answer), rules.unix_now()];

@@ -84,7 +84,7 @@ impl Store {
                 let held = tasks::held(connection, &person, &assignment).await?;
                 let held = held.filter(Held::is_unfinished).ok_or(Refusal::LeaseLost)?;
                 let draft = draft.turned(held.shown_left);
-                draft.check(held.texts())?;
+                draft.check_for(&held.outputs)?;
                 let sql = "UPDATE slots SET draft = $1 WHERE assignment = $2";
                 connection
                     .execute(sql, values![json(&draft), assignment])
@@ -121,7 +121,7 @@ async fn submit(
         return late(connection, rules, person, submission, item).await;
     };
     let answer = submission.answer.clone().turned(held.shown_left);
-    answer.check(held.texts())?;
+    answer.check_for(&held.outputs)?;
     if let Some(refusal) = too_soon(connection, rules, &held).await? {
         return Ok(Outcome::Refused(refusal));
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use candor_data::{IMAGE_PLACEHOLDER, Turn};
+use candor_data::{IMAGE_PLACEHOLDER, Turn, shown};
 use serde_json::json as object;
 
 use super::database::{Connection, json, values};
@@ -30,14 +30,14 @@ pub struct NewItem {
     pub kind: Kind,
     /// Its id in the file.
     pub name: String,
-    /// File name of the image.
+    /// File name of the image, or the names of several ([`shown`]).
     pub image: Option<String>,
-    /// Folder of the image, as the project names it.
+    /// Folder of the images, as the project names it.
     pub image_folder: Option<String>,
     /// What both answers respond to.
     pub turns: Vec<Turn>,
-    /// The two answers.
-    pub outputs: [String; 2],
+    /// The two answers that are compared, or the one that is rated.
+    pub outputs: Vec<String>,
     /// The data set's own answer.
     pub original_answer: Option<String>,
     /// The right answer, for gold and training.
@@ -140,27 +140,27 @@ impl Store {
         rows.iter().map(|row| row.text("name")).collect()
     }
 
-    /// Where an item's image is: its folder, as the project names it, and its name.
+    /// Where an item's images are, in their order; none for an item without one, or where there is no such item.
     ///
     /// # Errors
     /// As the database says.
-    pub async fn image_of_item(&self, item: i64) -> Result<Option<Image>, AnnotateError> {
+    pub async fn images_of_item(&self, item: i64) -> Result<Vec<Image>, AnnotateError> {
         let sql = "SELECT image, image_folder FROM items WHERE item = $1";
-        image(&mut self.read().await?, sql, values![item]).await
+        images(&mut self.read().await?, sql, values![item]).await
     }
 
-    /// Where the image of a person's task is.
+    /// Where the images of a person's task are, as [`Store::images_of_item`] says it.
     ///
     /// # Errors
     /// As the database says.
-    pub async fn image_of_task(
+    pub async fn images_of_task(
         &self,
         person: &str,
         assignment: &str,
-    ) -> Result<Option<Image>, AnnotateError> {
+    ) -> Result<Vec<Image>, AnnotateError> {
         let sql = "SELECT i.image, i.image_folder FROM items i JOIN slots s ON s.item = i.item \
                    WHERE s.assignment = $1 AND s.person = $2";
-        image(&mut self.read().await?, sql, values![assignment, person]).await
+        images(&mut self.read().await?, sql, values![assignment, person]).await
     }
 }
 
@@ -173,19 +173,25 @@ pub struct Image {
     pub image: String,
 }
 
-async fn image(
+async fn images(
     connection: &mut Connection,
     sql: &'static str,
     values: &[super::database::Value],
-) -> Result<Option<Image>, AnnotateError> {
+) -> Result<Vec<Image>, AnnotateError> {
     let Some(row) = connection.row(sql, values).await? else {
-        return Ok(None);
+        return Ok(Vec::new());
+    };
+    let Some(folder) = row.maybe_text("image_folder")? else {
+        return Ok(Vec::new());
     };
     let image = row.maybe_text("image")?;
-    let folder = row.maybe_text("image_folder")?;
-    Ok(image
-        .zip(folder)
-        .map(|(image, folder)| Image { folder, image }))
+    let names = image.iter().flat_map(|image| shown::names(image));
+    Ok(names
+        .map(|name| Image {
+            folder: folder.clone(),
+            image: name.to_owned(),
+        })
+        .collect())
 }
 
 /// An item that was imported without the placeholder of its image gets it, and keeps its answers.

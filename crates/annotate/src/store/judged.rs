@@ -18,7 +18,7 @@ pub struct Judged {
     pub item: i64,
     /// Its id in the file that it came from.
     pub name: String,
-    /// File name of the image.
+    /// File name of the image, or the names of several ([`candor_data::shown`]).
     pub image: Option<String>,
     /// What both outputs respond to.
     pub turns: Vec<Turn>,
@@ -33,6 +33,27 @@ pub struct Judged {
     /// Whether all answers are there, or somebody decided.
     pub is_closed: bool,
     /// Whether it waits for an adjudicator because its answers disagree.
+    pub is_disputed: bool,
+    /// What people said, in the order in which they did.
+    pub answers: Vec<Given>,
+    /// What an adjudicator decided.
+    pub decision: Option<Given>,
+}
+
+/// An answer that people rate by itself, and what they said of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rated {
+    /// Its id in the file that it came from.
+    pub name: String,
+    /// File name of the image, or the names of several ([`candor_data::shown`]).
+    pub image: Option<String>,
+    /// What it responds to.
+    pub turns: Vec<Turn>,
+    /// It.
+    pub output: String,
+    /// Whether all ratings are there, or somebody decided.
+    pub is_closed: bool,
+    /// Whether it waits for an adjudicator because its ratings disagree.
     pub is_disputed: bool,
     /// What people said, in the order in which they did.
     pub answers: Vec<Given>,
@@ -73,8 +94,10 @@ pub struct GoldAnswer {
 pub struct Evidence {
     /// Everybody who gave an answer: id and name, in the order in which they joined.
     pub people: Vec<(String, String)>,
-    /// Items of work with answers.
+    /// Items of work with answers, of which two outputs are compared.
     pub items: Vec<Judged>,
+    /// Those of which one output is rated.
+    pub rated: Vec<Rated>,
     /// Answers to gold.
     pub gold: Vec<GoldAnswer>,
 }
@@ -118,41 +141,63 @@ impl Store {
                 })
             })
             .collect::<Result<_, AnnotateError>>()?;
+        let (items, rated) = judged(connection).await?;
         Ok(Evidence {
             people,
-            items: judged(connection).await?,
+            items,
+            rated,
             gold,
         })
     }
 }
 
 /// All items of work with at least one answer or a decision, in the order of import; withdrawn ones are left out.
-async fn judged(connection: &mut Connection) -> Result<Vec<Judged>, AnnotateError> {
+async fn judged(connection: &mut Connection) -> Result<(Vec<Judged>, Vec<Rated>), AnnotateError> {
     let mut answers = answers(connection).await?;
     let mut decisions = decisions(connection).await?;
     let sql = "SELECT item, name, state, image, turns, outputs, original_answer, question_type, models FROM items i \
                WHERE kind = 'work' AND state <> 'withdrawn' AND (n_answers > 0 OR state = 'decided') ORDER BY item";
     let rows = connection.rows(sql, values![]).await?;
-    rows.iter()
-        .map(|row| {
-            let item = row.int("item")?;
-            let state = row.text("state")?;
-            Ok(Judged {
+    let (mut compared, mut rated) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let item = row.int("item")?;
+        let state = row.text("state")?;
+        let name = row.text("name")?;
+        let image = row.maybe_text("image")?;
+        let turns = row.json("turns")?;
+        let is_closed = matches!(state.as_str(), "complete" | "disputed" | "decided");
+        let is_disputed = state == "disputed";
+        let answers = answers.remove(&item).unwrap_or_default();
+        let decision = decisions.remove(&item);
+        let outputs: Vec<String> = row.json("outputs")?;
+        match <[String; 2]>::try_from(outputs) {
+            Ok(outputs) => compared.push(Judged {
                 item,
-                name: row.text("name")?,
-                image: row.maybe_text("image")?,
-                turns: row.json("turns")?,
-                outputs: row.json("outputs")?,
+                name,
+                image,
+                turns,
+                outputs,
                 original_answer: row.maybe_text("original_answer")?,
                 question_type: row.maybe_text("question_type")?,
                 models: row.maybe_json("models")?,
-                is_closed: matches!(state.as_str(), "complete" | "disputed" | "decided"),
-                is_disputed: state == "disputed",
-                answers: answers.remove(&item).unwrap_or_default(),
-                decision: decisions.remove(&item),
-            })
-        })
-        .collect()
+                is_closed,
+                is_disputed,
+                answers,
+                decision,
+            }),
+            Err(one) => rated.push(Rated {
+                name,
+                image,
+                turns,
+                output: one.into_iter().next().unwrap_or_default(),
+                is_closed,
+                is_disputed,
+                answers,
+                decision,
+            }),
+        }
+    }
+    Ok((compared, rated))
 }
 
 async fn answers(connection: &mut Connection) -> Result<BTreeMap<i64, Vec<Given>>, AnnotateError> {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use candor_data::formats::ratings::hallucinates;
+
 use super::database::{Connection, values};
 use super::{Rules, deliveries};
 use crate::answer::{Answer, Pick};
@@ -59,11 +61,17 @@ pub(super) async fn uncount(connection: &mut Connection, item: i64) -> Result<()
     Ok(())
 }
 
+/// What an answer votes for: a preference, or, of an answer that is rated, whether it hallucinates. Ratings that differ by
+/// less are no dispute.
+fn vote(answer: &Answer) -> (Pick, Option<bool>) {
+    (answer.preference(), answer.rating.map(hallucinates))
+}
+
 /// Whether somebody has to decide between these answers.
 fn is_disputed(rule: Dispute, answers: &[Answer]) -> bool {
-    let mut votes: BTreeMap<Pick, usize> = BTreeMap::new();
+    let mut votes: BTreeMap<(Pick, Option<bool>), usize> = BTreeMap::new();
     for answer in answers {
-        *votes.entry(answer.preference()).or_default() += 1;
+        *votes.entry(vote(answer)).or_default() += 1;
     }
     let most = votes.values().copied().max().unwrap_or_default();
     match rule {
@@ -82,6 +90,7 @@ mod tests {
         let answer = |&(first, second)| Answer {
             first,
             second,
+            rating: None,
             marks: Vec::new(),
             corrections: Corrections::default(),
             note: None,
@@ -93,6 +102,23 @@ mod tests {
     fn a_tie_that_the_second_question_breaks_votes_with_the_first_question() {
         let two = answers(&[(Pick::A, None), (Pick::Tie, Some(Pick::A))]);
         assert!(!is_disputed(Dispute::AnyDifference, &two));
+    }
+
+    #[test]
+    fn ratings_disagree_where_some_say_that_it_hallucinates() {
+        let rated = |ratings: &[u8]| -> Vec<Answer> {
+            let tie = (Pick::Tie, Some(Pick::Tie));
+            let answers = answers(&vec![tie; ratings.len()]).into_iter().zip(ratings);
+            let rated = answers.map(|(answer, &rating)| Answer {
+                rating: Some(rating),
+                ..answer
+            });
+            rated.collect()
+        };
+        assert!(!is_disputed(Dispute::AnyDifference, &rated(&[3, 6, 4])));
+        assert!(is_disputed(Dispute::AnyDifference, &rated(&[2, 3, 4])));
+        assert!(!is_disputed(Dispute::NoMajority, &rated(&[2, 3, 4])));
+        assert!(is_disputed(Dispute::NoMajority, &rated(&[2, 3])));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Slots in somebody's hands, and the tasks that browsers see of them.
 
-use candor_data::{Side, Turn};
+use candor_data::{Side, Turn, shown};
 
 use super::claims::kind;
 use super::database::{Connection, Row, values};
@@ -25,7 +25,7 @@ pub(super) struct Held {
     pub shown_left: Side,
     /// Whether it came back: taken back by its author, or sent back by an adjudicator.
     pub again: bool,
-    pub outputs: [String; 2],
+    pub outputs: Vec<String>,
     pub expected: Option<Expected>,
     pub explanation: Option<String>,
 }
@@ -43,6 +43,7 @@ ORDER BY CASE WHEN s.again IS NULL THEN 1 ELSE 0 END, s.claimed_at, s.item";
 
 impl Held {
     fn from_row(row: &Row) -> Result<Self, AnnotateError> {
+        let outputs: Vec<String> = row.json("outputs")?;
         Ok(Self {
             item: row.int("item")?,
             slot: row.int("slot")?,
@@ -53,9 +54,9 @@ impl Held {
             item_state: row.text("item_state")?,
             lease_until: row.maybe_int("lease_until")?.unwrap_or_default(),
             shown_from: row.maybe_int("shown_from")?,
-            shown_left: side(row.maybe_int("shown_left")?.unwrap_or_default()),
+            shown_left: left(row, &outputs)?,
             again: row.maybe_text("again")?.is_some(),
-            outputs: row.json("outputs")?,
+            outputs,
             expected: row.maybe_json("expected")?,
             explanation: row.maybe_text("explanation")?,
         })
@@ -73,11 +74,6 @@ impl Held {
             "decided" | "withdrawn" | "unshown"
         )
     }
-
-    /// The texts as they stand in the database.
-    pub(super) fn texts(&self) -> [&str; 2] {
-        [&self.outputs[0], &self.outputs[1]]
-    }
 }
 
 /// The side that an integer of the database names.
@@ -87,6 +83,14 @@ pub(super) fn side(number: i64) -> Side {
     } else {
         Side::Second
     }
+}
+
+/// Which output of a slot is on the left: an answer that is rated stands alone.
+fn left(row: &Row, outputs: &[String]) -> Result<Side, AnnotateError> {
+    if outputs.len() < 2 {
+        return Ok(Side::First);
+    }
+    Ok(side(row.maybe_int("shown_left")?.unwrap_or_default()))
 }
 
 /// What a person holds under this name, if it is theirs.
@@ -138,10 +142,11 @@ pub(super) async fn task(
         .row(sql, values![assignment])
         .await?
         .ok_or(Refusal::NotFound("task"))?;
-    let left = side(row.maybe_int("shown_left")?.unwrap_or_default());
     let turns: Vec<Turn> = row.json("turns")?;
-    let outputs: [String; 2] = row.json("outputs")?;
+    let outputs: Vec<String> = row.json("outputs")?;
+    let left = left(&row, &outputs)?;
     let draft: Option<Draft> = row.maybe_json("draft")?;
+    let n_images = shown::count(row.maybe_text("image")?.as_deref());
     let is_training = kind(&row.text("kind")?)? == Kind::Training;
     let lease_left = row.maybe_int("lease_until")?.unwrap_or_default() - rules.lease_now();
     Ok(Task {
@@ -153,14 +158,11 @@ pub(super) async fn task(
         },
         lease_ms: lease_left.min(rules.lease_ms()),
         held: was_held,
-        image: row
-            .maybe_text("image")?
-            .map(|_| format!("/api/assignments/{assignment}/image")),
-        turns: turns.iter().map(ShownTurn::from).collect(),
-        answers: Pair {
-            a: outputs[left.index()].clone(),
-            b: outputs[left.other().index()].clone(),
-        },
+        image: (0..n_images)
+            .map(|number| format!("/api/assignments/{assignment}/image/{number}"))
+            .collect(),
+        turns: ShownTurn::all(&turns, n_images),
+        answers: Pair::of(&outputs, left),
         draft: draft.map(|draft| draft.turned(left)),
         returned: row
             .maybe_json("again")?

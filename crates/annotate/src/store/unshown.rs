@@ -21,7 +21,7 @@ pub struct Unshown {
     pub kind: String,
     /// Its id in the file.
     pub name: String,
-    /// File name of the image.
+    /// File name of the image, or the names of several, between commas.
     pub image: Option<String>,
 }
 
@@ -91,7 +91,9 @@ pub(super) async fn all(connection: &mut Connection) -> Result<Vec<Unshown>, Ann
                 item: row.int("item")?,
                 kind: row.text("kind")?,
                 name: row.text("name")?,
-                image: row.maybe_text("image")?,
+                image: row
+                    .maybe_text("image")?
+                    .map(|image| image.replace('\n', ", ")),
             })
         })
         .collect()

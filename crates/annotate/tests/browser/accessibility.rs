@@ -6,7 +6,7 @@ use candor_annotate::store::Role;
 use serde_json::Value;
 
 use crate::page::{ENTER, ESCAPE, Page, say_skipped, visit};
-use crate::site::{Rules, bad, first, good};
+use crate::site::{Rules, Site, bad, first, good};
 
 /// The version that `scripts/test-programs` keeps in the cache.
 const AXE: &str = "candor/axe-core-4.14.1/axe.min.js";
@@ -73,6 +73,28 @@ fn pages_for_everybody() {
         page.press(&["0", "1", ENTER]).await;
         page.see("#feedback").await;
         check(page, &axe, "feedback").await;
+    });
+}
+
+#[test]
+fn several_images_and_a_rating() {
+    let Some(axe) = axe() else { return };
+    visit(Rules::default(), async |site, page| {
+        let mut item = Site::item(Kind::Work, 0);
+        item.image = Some("image.png\nimage.png\nimage.png".into());
+        site.add(vec![item]).await;
+        let anna = site.person("anna", Role::Annotator).await;
+        page.go_as(site, &anna, "/annotate").await;
+        page.see(".image:nth-child(3) img").await;
+        check(page, &axe, "several images").await;
+        page.press(&["1", ENTER]).await;
+        let mut rated = Site::item(Kind::Work, 1);
+        rated.outputs.truncate(1);
+        site.add(vec![rated]).await;
+        page.go_as(site, &anna, "/annotate").await;
+        page.see("#question-rating").await;
+        page.press(&["5"]).await;
+        check(page, &axe, "a rating").await;
     });
 }
 

@@ -14,7 +14,7 @@ fn answers_wait_for_the_connection_and_are_stored_once() {
         let first = page.text("#text-a").await;
         // The second task is loaded ahead, with its image.
         page.until("the second image", async || {
-            let loaded = "return performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/image')).length";
+            let loaded = "return performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/image/0')).length";
             (page.js(loaded).await == 2).then_some(())
         })
         .await;
@@ -26,7 +26,7 @@ fn answers_wait_for_the_connection_and_are_stored_once() {
         .await;
         page.read("#connection", "1 answer kept here").await;
         assert_eq!(
-            page.js("return document.querySelector('#image-frame img').naturalWidth")
+            page.js("return document.querySelector('.frame img').naturalWidth")
                 .await,
             96
         );

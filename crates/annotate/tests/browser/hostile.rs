@@ -16,7 +16,7 @@ fn markup_is_text() {
     visit(Rules::default(), async |site, page| {
         let item = NewItem {
             turns: vec![Turn::human(format!("<image>\n{SCRIPT}"))],
-            outputs: [SCRIPT.into(), format!("{SCRIPT}!")],
+            outputs: vec![SCRIPT.into(), format!("{SCRIPT}!")],
             ..Site::item(Kind::Work, 0)
         };
         site.add(vec![item]).await;

@@ -98,7 +98,7 @@ impl Site {
     /// Adds one item of work with these outputs.
     pub async fn pair(&self, outputs: [&str; 2]) {
         let item = NewItem {
-            outputs: outputs.map(str::to_owned),
+            outputs: outputs.map(str::to_owned).to_vec(),
             ..Site::item(Kind::Work, 0)
         };
         self.add(vec![item]).await;
@@ -129,7 +129,7 @@ impl Site {
             image: Some("image.png".into()),
             image_folder: Some(".".into()),
             turns: vec![Turn::human("<image>\nWhat is on the table?")],
-            outputs: [
+            outputs: vec![
                 format!("Good {i}: there is one red cup on the table."),
                 format!("Bad {i}: there are two blue cats on the table."),
             ],
@@ -243,6 +243,7 @@ pub fn first(first: Pick) -> Answer {
     Answer {
         first,
         second: None,
+        rating: None,
         marks: Vec::new(),
         corrections: Corrections::default(),
         note: None,

@@ -7,18 +7,22 @@ use candor_annotate::answer::{Mark, MarkType, Pick, Which};
 use candor_annotate::export::{self, Aggregate, Format};
 use candor_annotate::project::Kind;
 use candor_annotate::store::Role;
+use candor_data::Side;
+use candor_data::formats::tools::{argilla, label_studio};
 use candor_data::formats::{preference, preference_log};
 use serde_json::Value;
 
 use crate::office::{Office, bad, first, good, on_both};
 
-const FORMATS: [Format; 6] = [
+const FORMATS: [Format; 8] = [
     Format::PreferenceLog,
     Format::Llava,
     Format::Trl,
     Format::Segments,
     Format::Events,
     Format::Sentences,
+    Format::LabelStudio,
+    Format::Argilla,
 ];
 
 on_both! {
@@ -62,6 +66,26 @@ on_both! {
         let sentence: Value = serde_json::from_str(texts[5].text.lines().next().unwrap()).unwrap();
         assert_eq!(sentence["completion"][0]["content"][0]["text"], "bad w-0");
         assert_eq!(sentence["label"], false);
+        let file = office.folder().join("exported.json");
+        std::fs::write(&file, &texts[6].text).unwrap();
+        let studio = label_studio::read(&file).unwrap();
+        let counted: Vec<(&str, usize)> = studio.left_behind.iter().map(|(name, &n)| (name.as_str(), n)).collect();
+        assert_eq!(counted, [("labels `false_words`", 6), ("textarea `correction_b`", 6)]);
+        std::fs::write(&file, &texts[7].text).unwrap();
+        let records = argilla::read(&file).unwrap();
+        assert_eq!(records.left_behind.len(), 1, "metadata.annotators");
+        for rows in [studio.rows, records.rows] {
+            let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+            assert_eq!(ids, ["w-0", "w-1", "w-2"]);
+            assert_eq!((rows[0].image.as_deref(), rows[0].outputs[0].as_str()), (Some("w-0.png"), "good w-0"));
+            // Both people say by the first question that the good one is better, which is the item's first.
+            assert!(rows.iter().all(|row| row.preferred() == Some(Side::First)));
+        }
+        let tasks: Value = serde_json::from_str(&texts[6].text).unwrap();
+        assert_eq!(tasks[0]["annotations"].as_array().unwrap().len(), 2, "one of each person");
+        let mark = &tasks[0]["annotations"][0]["result"][2];
+        assert_eq!(mark["value"], serde_json::json!({"start": 0, "end": 3, "text": "bad", "labels": ["attribute"]}));
+        assert_eq!(mark["to_name"], "answer_b");
         for exported in &texts {
             for word in ["gold", "training-", "m1", "\"expected\""] {
                 assert!(!exported.text.contains(word), "{word} in {}", exported.text);

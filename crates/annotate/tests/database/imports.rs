@@ -5,7 +5,7 @@ use std::path::Path;
 use candor_annotate::AnnotateError;
 use candor_annotate::export::{self, Aggregate, Format};
 use candor_annotate::import::{self, Imported};
-use candor_annotate::project::{Import, Kind};
+use candor_annotate::project::{Import, ImportFormat, Kind};
 use candor_annotate::store::Role;
 use candor_data::formats::{preference, preference_log, trl};
 use candor_data::preference::placeholder_fault;
@@ -69,7 +69,7 @@ on_both! {
         let mut project = office.project.clone();
         project.imports = vec![Import {
             file: "rows.jsonl".into(),
-            format: ComparisonFormat::Trl,
+            format: ImportFormat::Comparisons(ComparisonFormat::Trl),
             kind: Kind::Work,
             images: Some(".".into()),
             scores: None,

@@ -12,4 +12,5 @@ mod people;
 mod postgres;
 mod protocol;
 mod quality;
+mod ratings;
 mod transfers;

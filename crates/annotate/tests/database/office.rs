@@ -185,7 +185,7 @@ pub fn item(kind: Kind, name: &str, right: Option<Pick>) -> NewItem {
         image: Some(format!("{name}.png")),
         image_folder: Some("images".into()),
         turns: vec![Turn::human("<image>\nWhat is it?")],
-        outputs: [format!("good {name}"), format!("bad {name}")],
+        outputs: vec![format!("good {name}"), format!("bad {name}")],
         original_answer: None,
         known: right.map(|first| Known {
             expected: Expected {
@@ -205,6 +205,7 @@ pub fn first(pick: Pick) -> Answer {
     Answer {
         first: pick,
         second: (pick == Pick::Tie).then_some(Pick::Tie),
+        rating: None,
         marks: Vec::new(),
         corrections: Corrections::default(),
         note: None,

@@ -13,10 +13,12 @@ use crate::office::{Office, bad, first, good, on_both, refusal};
 /// What an annotator's browser could tell a task by, besides the texts.
 fn looks(task: &Task) -> String {
     let mut task = task.clone();
-    task.image = task.image.map(|image| image.replace(&task.assignment, "…"));
+    for image in &mut task.image {
+        *image = image.replace(&task.assignment, "…");
+    }
     task.assignment = format!("{} characters", task.assignment.len());
     task.answers.a.clear();
-    task.answers.b.clear();
+    task.answers.b = None;
     serde_json::to_string(&task).unwrap()
 }
 

@@ -77,6 +77,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     let key = prop_oneof![
         Just("first"),
         Just("second"),
+        Just("rating"),
         Just("marks"),
         Just("corrections"),
         Just("note"),

@@ -209,7 +209,7 @@ pub fn item(kind: Kind, i: usize) -> NewItem {
         image: Some("a.png".into()),
         image_folder: Some("images".into()),
         turns: vec![Turn::human("<image>\nWhat is it?")],
-        outputs: [format!("</script><b>one {i}"), format!("\u{202e}two {i}")],
+        outputs: vec![format!("</script><b>one {i}"), format!("\u{202e}two {i}")],
         original_answer: Some("the data set's".into()),
         known: (kind != Kind::Work).then_some(Known {
             expected: Expected {

@@ -9,6 +9,7 @@ mod projects;
 mod provider;
 mod safety;
 mod sessions;
+mod several_images;
 mod tokens;
 mod unshown;
 mod webhooks;

@@ -155,7 +155,7 @@ async fn annotators_are_told_nothing_that_gives_an_answer_away() {
         match reply.json()["task"]["assignment"].as_str() {
             Some(task) => {
                 let image = site
-                    .get(&format!("/api/assignments/{task}/image"), &anna)
+                    .get(&format!("/api/assignments/{task}/image/0"), &anna)
                     .await;
                 let headers = format!("{:?}", image.headers);
                 said += &headers;
@@ -178,7 +178,7 @@ async fn images_belong_to_tasks_and_no_path_leads_elsewhere() {
     let bert = site.session("bert", Role::Annotator).await;
     let judge = site.session("judge", Role::Adjudicator).await;
     let claim = site.post("/api/claim", &anna, &json!({})).await.json();
-    let path = claim["task"]["image"].as_str().unwrap().to_owned();
+    let path = claim["task"]["image"][0].as_str().unwrap().to_owned();
     let image = site.get(&path, &anna).await;
     assert_eq!(
         (image.status, image.header("content-type")),
@@ -187,16 +187,16 @@ async fn images_belong_to_tasks_and_no_path_leads_elsewhere() {
     assert!(image.body.starts_with(b"\x89PNG"));
     assert_eq!(site.get(&path, &bert).await.code(), "not_found");
     assert_eq!(
-        site.get("/api/items/1/image", &judge).await.status,
+        site.get("/api/items/1/image/0", &judge).await.status,
         StatusCode::OK
     );
     for path in [
         "/static/..%2f..%2fCargo.toml",
         "/static/%2e%2e/Cargo.toml",
         "/static/../Cargo.toml",
-        "/api/assignments/..%2f..%2fa.png/image",
-        "/api/items/999/image",
-        "/api/items/-1/image",
+        "/api/assignments/..%2f..%2fa.png/image/0",
+        "/api/items/999/image/0",
+        "/api/items/-1/image/0",
     ] {
         assert_eq!(
             site.get(path, &judge).await.status,
@@ -235,13 +235,13 @@ async fn no_answer_is_taken_about_a_image_that_cannot_be_shown() {
         claimed["task"]["assignment"].as_str().unwrap().to_owned()
     };
     let (seen, unseen) = (claim(&anna).await, claim(&bert).await);
-    let path = format!("/api/assignments/{seen}/image");
+    let path = format!("/api/assignments/{seen}/image/0");
     assert_eq!(site.get(&path, &anna).await.status, 200);
     let image = site.folder().join("images/a.png");
     let whole = std::fs::read(&image).unwrap();
     std::fs::remove_file(&image).unwrap();
 
-    let path = format!("/api/assignments/{unseen}/image");
+    let path = format!("/api/assignments/{unseen}/image/0");
     let reply = site.get(&path, &bert).await;
     assert_eq!(
         (reply.status.as_u16(), reply.code().as_str()),

@@ -83,7 +83,7 @@ async fn an_image_that_breaks_in_somebodys_hands_ends_the_round() {
     answer(&site, &anna, &first, 1).await;
     let second = claim(&site, &anna).await;
     std::fs::remove_file(images.join("b.png")).unwrap();
-    let image = second["task"]["image"].as_str().unwrap();
+    let image = second["task"]["image"][0].as_str().unwrap();
     assert_eq!(site.get(image, &anna).await.code(), "no_image");
     let held = json!({"showing": null, "holding": [second["task"]["assignment"]]});
     let beat = site.post("/api/heartbeat", &anna, &held).await.json();

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use candor_annotate::AnnotateError;
+use candor_annotate::answer::Pick;
 use candor_annotate::import::{self, Comparisons};
 use candor_annotate::project::{Import, Project};
 use candor_annotate::store::NewItem;
@@ -183,6 +184,92 @@ fn equal_answers_are_left_out_and_missing_images_refused() {
 }
 
 #[test]
+fn rows_with_several_images_need_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.webp", "b.webp"] {
+        std::fs::write(folder.path().join(name), WEBP).unwrap();
+    }
+    let read = |images: &[&str]| {
+        let question = format!("{}Which is larger?", "<image>\n".repeat(images.len()));
+        let rows = serde_json::json!([{
+            "id": 1, "image": images, "conversations": [{"from": "human", "value": question}],
+            "output_1": "x", "output_2": "y",
+        }]);
+        let rows = rows.to_string();
+        import_in(
+            folder.path(),
+            "a.json",
+            rows.as_bytes(),
+            "llava",
+            "images = \".\"",
+        )
+    };
+    let items = read(&["a.webp", "b.webp"]).unwrap();
+    assert_eq!(items[0].image.as_deref(), Some("a.webp\nb.webp"));
+    assert_eq!(items[0].image_folder.as_deref(), Some("."));
+    let refused = read(&["a.webp", "c.webp"]).unwrap_err().to_string();
+    assert!(refused.contains("image \"c.webp\" is not in"), "{refused}");
+    let refused = read(&["a.webp"; 21]).unwrap_err().to_string();
+    assert!(refused.contains("found 21 images"), "{refused}");
+}
+
+#[test]
+fn tasks_of_other_tools_are_compared() {
+    let task = r#"[{"id": 1, "data": {"image": "https://x.org/set/a.webp", "question": "q", "answer_a": "x", "answer_b": "y"},
+        "annotations": [{"result": [{"from_name": "p", "type": "pairwise", "value": {"selected": "right"}}]}]}]"#;
+    let record = r#"{"id": "1", "fields": {"image": "a.webp", "prompt": "q", "answer_a": "x", "answer_b": "y"},
+        "responses": {"preference": [{"value": "b", "user_id": "u"}]}}"#
+        .replace('\n', " ");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.webp"), WEBP).unwrap();
+    for (text, format) in [(task, "label_studio"), (record.as_str(), "argilla")] {
+        let read = |more: &str| {
+            let more = format!("images = \".\"\n{more}");
+            import_in(folder.path(), "a.json", text.as_bytes(), format, &more).unwrap()
+        };
+        let items = read("");
+        assert_eq!(
+            (items[0].name.as_str(), items[0].image.as_deref()),
+            ("1", Some("a.webp"))
+        );
+        assert_eq!(items[0].outputs, ["x", "y"]);
+        assert_eq!(items[0].known, None, "asked anew");
+        let gold = read("kind = \"gold\"");
+        let expected = gold[0].known.as_ref().unwrap().expected;
+        assert_eq!(
+            (expected.first, expected.second),
+            (Pick::Tie, Some(Pick::B))
+        );
+    }
+}
+
+#[test]
+fn answers_to_rate_have_an_id_and_a_question() {
+    let read = |rows: &str| import_text("a.jsonl", rows.as_bytes(), "answers", "");
+    let items = read(r#"{"id": 7, "question": "How many?", "text": "Two."}"#).unwrap();
+    assert_eq!(
+        (items[0].name.as_str(), items[0].outputs.as_slice()),
+        ("7", &["Two.".to_owned()][..])
+    );
+    assert_eq!(items[0].question_type.as_deref(), Some("count"));
+    for (rows, words) in [
+        (r#"{"question": "q", "text": "a"}"#, "`id`"),
+        (r#"{"id": "1", "text": "a"}"#, "`question`"),
+        (
+            r#"{"id": "1", "question": "<image> q", "text": "a"}"#,
+            "no image",
+        ),
+        (
+            "{\"id\": \"1\", \"question\": \"q\", \"text\": \"a\"}\n{\"id\": \"1\", \"question\": \"r\", \"text\": \"b\"}",
+            "which row 0 has too",
+        ),
+    ] {
+        let message = read(rows).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
 fn scores_put_the_uncertain_first() {
     let folder = tempfile::tempdir().unwrap();
     let scores = "{\"id\": \"row-0\", \"scores\": [3.0, 0.0]}\n{\"id\": \"row-1\", \"scores\": [0.1, 0.0]}\n";
@@ -193,6 +280,18 @@ fn scores_put_the_uncertain_first() {
     // σ(3) − ½ = 0.452574, σ(0.1) − ½ = 0.024979; without scores an item is last.
     let ranks: Vec<i64> = items.iter().map(|item| item.rank).collect();
     assert_eq!(ranks, [452_574, 24_979, 1_000_000]);
+    for (scores, words) in [
+        (
+            "{\"id\": \"other\", \"scores\": [3.0, 0.0]}\n".to_owned(),
+            "none of the 3 items",
+        ),
+        (scores.replace("row-1", "row-0"), "duplicate id row-0"),
+    ] {
+        std::fs::write(folder.path().join("s.jsonl"), scores).unwrap();
+        let refused = import_in(folder.path(), "a.jsonl", rows.as_bytes(), "trl_jsonl", more);
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candor_annotate::clock::SystemClock;
-use candor_annotate::project::{Project, Questions};
+use candor_annotate::project::{ImportFormat, Project, Questions};
 use candor_annotate::store::Store;
 use candor_annotate::{command, import};
 use candor_data::ComparisonFormat;
@@ -39,7 +39,10 @@ fn a_new_project_opens_at_once() {
     assert_eq!((made.n_new, made.n_equal), (2, 1));
     let project = Project::read(&out.join("project.toml")).unwrap();
     assert_eq!(project.seed, 7);
-    assert_eq!(project.imports[0].format, ComparisonFormat::Llava);
+    assert_eq!(
+        project.imports[0].format,
+        ImportFormat::Comparisons(ComparisonFormat::Llava)
+    );
     // The questions are there to be edited, and until then the app's own.
     assert_eq!(project.questions, Questions::default());
     assert!(project.guidelines().unwrap().contains("false things"));

@@ -210,7 +210,7 @@ fn item(i: usize) -> NewItem {
         image: None,
         image_folder: None,
         turns: vec![Turn::human(format!("What is in picture {i}?"))],
-        outputs: [
+        outputs: vec![
             format!("A cup and a spoon ({i})."),
             format!("A cup, a spoon and a very red fish ({i})."),
         ],

@@ -61,7 +61,7 @@ pub enum AnnotateCommand {
         /// The format.
         #[arg(long, value_enum)]
         format: ExportFormat,
-        /// How several answers become one preference; segments, sentences and events need no rule.
+        /// How several answers become one preference; needed by the first three formats.
         #[arg(long, value_enum, required_if_eq_any = [
             ("format", "preference-log"), ("format", "llava"), ("format", "trl"),
         ])]
@@ -117,6 +117,12 @@ pub enum ExportFormat {
     Segments,
     /// Marked answers up to the end of each sentence, with whether it is clean, for `data.rated`.
     Sentences,
+    /// Answers that were rated one by one, for `candor eval compare`.
+    Ratings,
+    /// Label Studio's JSON: tasks with everybody's annotations.
+    LabelStudio,
+    /// Argilla's records, with everybody's responses.
+    Argilla,
     /// The event log.
     Events,
 }

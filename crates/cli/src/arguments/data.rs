@@ -199,6 +199,12 @@ pub enum DataFormat {
     MultimodalRewardBench,
     /// A reward model's scores of pairs.
     Scores,
+    /// People's ratings of single answers.
+    Ratings,
+    /// Label Studio's JSON.
+    LabelStudio,
+    /// Argilla's records, JSON.
+    Argilla,
     /// Answer pairs that wait to be compared.
     Candidates,
     /// Image to captions (facts).

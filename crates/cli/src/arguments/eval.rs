@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use candor_data::rows::OnBadRow;
 use candor_judge::Benchmark;
 use candor_judge::suite::Suite;
 use candor_train::DeviceChoice;
@@ -87,7 +88,9 @@ pub enum EvalCommand {
                             candor eval compare runs/old runs/new --annotate people --images coco/val2014\n  candor annotate \
                             export people/project.toml --format preference-log --aggregate majority --out \
                             people.log.jsonl\n  candor eval compare runs/old runs/new --preferences people.log.jsonl --out \
-                            compared\n\ncompared/report.html shows every item behind every number; docs/evaluation.md \
+                            compared\n  candor eval compare runs/old runs/new --rate rated --images coco/val2014\n  candor \
+                            annotate export rated/project.toml --format ratings --out ratings.jsonl\n  candor eval compare \
+                            runs/old runs/new --ratings ratings.jsonl --out compared\n\ncompared/report.html shows every item behind every number; docs/evaluation.md \
                             explains it."
     )]
     Compare(CompareArguments),
@@ -100,6 +103,15 @@ pub enum OnBadRowName {
     Stop,
     /// The row is left out.
     Skip,
+}
+
+impl From<OnBadRowName> for OnBadRow {
+    fn from(name: OnBadRowName) -> Self {
+        match name {
+            OnBadRowName::Stop => Self::Stop,
+            OnBadRowName::Skip => Self::Skip,
+        }
+    }
 }
 
 /// Arguments of `candor eval reward`.
@@ -157,6 +169,12 @@ pub struct CompareArguments {
     /// What people said: the preference log that such a project exports.
     #[arg(long, value_name = "FILE")]
     pub preferences: Option<PathBuf>,
+    /// Write a project of the annotation app, in which people rate the answers of all runs one by one, into this folder.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["annotate", "preferences", "ratings"])]
+    pub rate: Option<PathBuf>,
+    /// What people rated: the ratings that such a project exports.
+    #[arg(long, value_name = "FILE", conflicts_with = "annotate")]
+    pub ratings: Option<PathBuf>,
     #[command(flatten)]
     pub training: TrainingArguments,
     /// Decides intervals and tests.

@@ -6,7 +6,7 @@ use candor_judge::sentence_labels::Kind;
 use candor_train::DeviceChoice;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::PrecisionName;
+use super::{OnBadRowName, PrecisionName};
 
 /// `candor judge …`
 #[derive(Debug, Subcommand)]
@@ -39,6 +39,45 @@ pub enum JudgeCommand {
                             candor reward. The same command goes on after a kill."
     )]
     Best(BestArguments),
+    /// Score both answers of pairs by a reward model, with the facts: people are asked first about what it is least sure of.
+    #[command(
+        after_help = "Example:\n  candor judge scores runs/demo/sample/candidates.jsonl --reward runs/demo/reward-facts \
+                            --images runs/demo/world/images --facts runs/demo/world/facts/image_to_caption.json \
+                            --out runs/demo/scores.jsonl\n\nName the file as `scores` of an import in the project of the \
+                            annotation app: docs/annotate.md."
+    )]
+    Scores(ScoresArguments),
+}
+
+/// Arguments of `candor judge scores`.
+#[derive(Debug, Args)]
+pub struct ScoresArguments {
+    /// The pairs: what `candor sample` writes, or any other file of comparisons, whose judgements are not looked at.
+    pub pairs: PathBuf,
+    /// Run folder of `candor reward`.
+    #[arg(long)]
+    pub reward: PathBuf,
+    /// Folder of the images; those inside the file are written there.
+    #[arg(long)]
+    pub images: PathBuf,
+    /// Captions by image, `image_to_caption.json`; needed if the reward model is shown facts.
+    #[arg(long)]
+    pub facts: Option<PathBuf>,
+    /// Whether a row that cannot be scored ends the command, or is left out and counted.
+    #[arg(long, value_enum, default_value_t = OnBadRowName::Stop)]
+    pub on_bad_row: OnBadRowName,
+    /// File to write.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// What the reward model's base is held in: as when it was trained [default: f32 where any weight is, else bf16]
+    #[arg(long)]
+    pub precision: Option<PrecisionName>,
+    /// Answers that are scored together.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub pass_rows: u16,
+    /// What the model runs on: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
 }
 
 /// Arguments of `candor judge best`.

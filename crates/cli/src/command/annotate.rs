@@ -93,6 +93,9 @@ impl From<ExportFormat> for export::Format {
             ExportFormat::Trl => Self::Trl,
             ExportFormat::Segments => Self::Segments,
             ExportFormat::Sentences => Self::Sentences,
+            ExportFormat::Ratings => Self::Ratings,
+            ExportFormat::LabelStudio => Self::LabelStudio,
+            ExportFormat::Argilla => Self::Argilla,
             ExportFormat::Events => Self::Events,
         }
     }

@@ -6,6 +6,7 @@ use candor_data::atomic;
 use candor_judge::Run;
 use candor_judge::compare::{Comparison, compare};
 use candor_judge::leakage::{Leakage, Training};
+use candor_judge::people::ratings::Ratings;
 use candor_judge::people::{People, project};
 use candor_report::{ComparedRuns, write_comparison};
 
@@ -23,9 +24,15 @@ pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
     if let Some(folder) = &arguments.annotate {
         return ask_people(folder, &runs, arguments);
     }
+    if let Some(folder) = &arguments.rate {
+        return ask_for_ratings(folder, &runs, arguments);
+    }
     let mut comparison = compare(&runs, arguments.seed);
     if let Some(log) = &arguments.preferences {
         comparison.people = Some(People::read(log, two(&runs)?, arguments.seed)?);
+    }
+    if let Some(ratings) = &arguments.ratings {
+        comparison.ratings = Some(Ratings::read(ratings, &runs, arguments.seed)?);
     }
     let images = folder_of_images(arguments.images.as_deref(), &runs);
     comparison.leakage = trained_on(
@@ -102,20 +109,40 @@ fn two(runs: &[Run]) -> anyhow::Result<[&Run; 2]> {
 }
 
 fn ask_people(folder: &Path, runs: &[Run], arguments: &CompareArguments) -> anyhow::Result<()> {
-    let runs = two(runs)?;
-    let Some(images) = folder_of_images(arguments.images.as_deref(), &runs.map(Clone::clone))
-    else {
-        anyhow::bail!("people have to see the images, and the runs name no folder; give --images");
-    };
-    let n_pairs = project::write(folder, runs, &images, arguments.seed)?;
+    let pair = two(runs)?;
+    let images = seen(runs, arguments)?;
+    let n_pairs = project::write(folder, pair, &images, arguments.seed)?;
+    told(folder, n_pairs, "pairs of answers", "compare");
+    Ok(())
+}
+
+fn ask_for_ratings(
+    folder: &Path,
+    runs: &[Run],
+    arguments: &CompareArguments,
+) -> anyhow::Result<()> {
+    let images = seen(runs, arguments)?;
+    let n_answers = project::write_to_rate(folder, runs, &images, arguments.seed)?;
+    told(folder, n_answers, "answers", "rate");
+    Ok(())
+}
+
+/// The folder of the images that people have to see.
+fn seen(runs: &[Run], arguments: &CompareArguments) -> anyhow::Result<PathBuf> {
+    folder_of_images(arguments.images.as_deref(), runs).ok_or_else(|| {
+        anyhow::anyhow!("people have to see the images, and the runs name no folder; give --images")
+    })
+}
+
+/// Says what a project holds, and how people get to it.
+fn told(folder: &Path, n: usize, what: &str, verb: &str) {
     let project = folder.join("project.toml");
-    println!("{}: {n_pairs} pairs of answers", project.display());
+    println!("{}: {n} {what}", project.display());
     eprintln!(
-        "compare: let people compare them: {} annotate serve {}",
+        "compare: let people {verb} them: {} annotate serve {}",
         program(),
         quoted(&project.display().to_string())
     );
-    Ok(())
 }
 
 /// Where the images are: as named, or where the first run that says so has them.

@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::images::Embedded;
+use candor_data::formats::tools::{Taken, argilla, label_studio};
 use candor_data::formats::trl::{messages, unpaired};
 use candor_data::formats::{
     ImageId, ImageNames, a_okvqa, amber, answers, captions, coco, flickr30k, folder,
     hallusion_bench, images, llava, mmbench, mme, mmhal, object_hal_bench, own_set, pope,
-    ppo_prompts, scores, vqa_v2,
+    ppo_prompts, ratings, scores, vqa_v2,
 };
 use candor_data::image::{ImageLimits, decode_bytes};
 use candor_data::{ComparisonFormat, Conversation, DataError, shown};
@@ -111,6 +112,14 @@ fn check(
     Ok(())
 }
 
+/// What another annotation tool's file holds; says what candor has no use for.
+fn taken(rows: &str, taken: &Taken) -> Content {
+    if let Some(left_behind) = taken.left_behind_in_words() {
+        eprintln!("{left_behind}");
+    }
+    Content::new(rows, &taken.rows, |r| r.image.clone())
+}
+
 /// What is in the file; without a format it is one of comparisons. `embedded` gets what is wrong, if anything is, with each
 /// image that is inside it, by name.
 fn read(
@@ -141,6 +150,11 @@ fn read(
         DataFormat::VlRewardBench => compared(ComparisonFormat::VlRewardBench)?,
         DataFormat::MultimodalRewardBench => compared(ComparisonFormat::MultimodalRewardBench)?,
         DataFormat::Scores => Content::without_images("scored pairs", &scores::read(file)?),
+        DataFormat::Ratings => {
+            Content::new("rated answers", &ratings::read(file)?, |r| r.image.clone())
+        }
+        DataFormat::LabelStudio => taken("tasks", &label_studio::read(file)?),
+        DataFormat::Argilla => taken("records", &argilla::read(file)?),
         DataFormat::PpoPrompts => {
             let rows = ppo_prompts::read_set(file, &mut keeping(embedded, decodes))?;
             Content::new("prompts", &rows, |(_, r)| r.conversation.image.clone())

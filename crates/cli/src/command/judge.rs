@@ -10,12 +10,14 @@ use candor_judge::budget::{Prices, Tokens};
 use candor_judge::feedback::{self, Feedback, Summary};
 use candor_judge::sentence_labels::SentenceLabels;
 use candor_judge::{ChatJudge, JudgeError, Settings};
-use candor_reward::{BestOfN, RewardModel};
+use candor_reward::{BestOfN, PairScores, RewardModel};
 use candor_run::Ranks;
 
 use super::device::device;
 use super::precision::precision;
-use crate::arguments::{BestArguments, JudgeCommand, PreferencesArguments, SentencesArguments};
+use crate::arguments::{
+    BestArguments, JudgeCommand, PreferencesArguments, ScoresArguments, SentencesArguments,
+};
 
 /// Runs a `candor judge` command.
 pub fn run(command: JudgeCommand) -> anyhow::Result<()> {
@@ -23,6 +25,7 @@ pub fn run(command: JudgeCommand) -> anyhow::Result<()> {
         JudgeCommand::Preferences(arguments) => preferences(&arguments),
         JudgeCommand::Sentences(arguments) => sentences(&arguments),
         JudgeCommand::Best(arguments) => best(arguments),
+        JudgeCommand::Scores(arguments) => scores(arguments),
     }
 }
 
@@ -168,6 +171,36 @@ fn best(arguments: BestArguments) -> anyhow::Result<()> {
         summary.best_score_mean,
         summary.n_equal
     );
+    Ok(())
+}
+
+fn scores(arguments: ScoresArguments) -> anyhow::Result<()> {
+    let base = RewardModel::base_path(&arguments.reward)?;
+    let plan = PairScores {
+        base_precision: precision(arguments.precision, &base)?,
+        reward: arguments.reward,
+        pairs: arguments.pairs,
+        images: arguments.images,
+        facts: arguments.facts,
+        on_bad_row: arguments.on_bad_row.into(),
+        out: arguments.out,
+        pass_rows: usize::from(arguments.pass_rows),
+    };
+    let said = |done, n| eprintln!("scores: {done} of {n} pairs");
+    let found = candor_reward::pair_scores(&plan, device(arguments.device)?, said)?;
+    println!(
+        "{}: scores of {} pairs; {} equal pairs left out",
+        plan.out.display(),
+        found.n_pairs,
+        found.n_identical
+    );
+    if let Some(skipped) = found.skipped.filter(|skipped| skipped.n_skipped > 0) {
+        println!(
+            "{} rows left out that cannot be scored: {}",
+            skipped.n_skipped,
+            skipped.summary()
+        );
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use candor_reward::{PairAccuracy, PairBenchmark, RewardModel, pair_benchmark};
 use super::device::device;
 use super::precision::{precision, word as precision_word};
 use super::stage::quoted;
-use crate::arguments::{OnBadRowName, RewardBenchmarkArguments};
+use crate::arguments::RewardBenchmarkArguments;
 
 /// Measures a reward model, writes a page of what is found, and prints it.
 pub fn run(arguments: &RewardBenchmarkArguments) -> anyhow::Result<()> {
@@ -20,10 +20,7 @@ pub fn run(arguments: &RewardBenchmarkArguments) -> anyhow::Result<()> {
         files: arguments.files.clone(),
         images: arguments.images.clone(),
         facts: arguments.facts.clone(),
-        on_bad_row: match arguments.on_bad_row {
-            OnBadRowName::Stop => OnBadRow::Stop,
-            OnBadRowName::Skip => OnBadRow::Skip,
-        },
+        on_bad_row: arguments.on_bad_row.into(),
         out: arguments.out.clone(),
         pass_rows: usize::from(arguments.pass_rows),
         seed: arguments.seed,

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::rows;
 use super::table::{Numbering, Table, fault};
 use super::text::{self, Format};
+use crate::atomic;
 use crate::conversation::text_or_integer;
 use crate::error::DataError;
 
@@ -16,7 +17,7 @@ const FORMAT: Format = Format {
 };
 
 /// The scores of one item.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// The item's id.
     #[serde(deserialize_with = "text_or_integer")]
@@ -31,19 +32,24 @@ pub struct Scores {
 /// [`DataError`] naming line, field and remedy.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Scores>, DataError> {
     let (rows, lines): (Vec<Scores>, _) = rows::lines(path, text, &FORMAT)?;
-    let table = Table {
+    check(&Table {
         path,
         format: &FORMAT,
         numbering: Numbering::Lines(&lines),
         rows: &rows,
-    };
-    table.each(|row| {
+    })?;
+    Ok(rows)
+}
+
+fn check(table: &Table<'_, Scores>) -> Result<(), DataError> {
+    let finite = |row: &Scores| {
         if row.scores.iter().all(|score| score.is_finite()) {
             return None;
         }
         fault("scores", "found a number that is not finite")
-    })?;
-    Ok(rows)
+    };
+    let table = table.unique("id", |row| row.id.as_str())?;
+    table.each(finite).map(drop)
 }
 
 /// Reads a file.
@@ -52,4 +58,18 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Scores>, DataError> {
 /// As [`parse`], or the file cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Scores>, DataError> {
     parse(path, &text::read(path, &FORMAT)?)
+}
+
+/// Writes a file with these rows.
+///
+/// # Errors
+/// [`DataError`] for rows that [`parse`] would refuse, or the file cannot be written.
+pub fn write(path: &Path, rows: &[Scores]) -> Result<(), DataError> {
+    check(&Table {
+        path,
+        format: &FORMAT,
+        numbering: Numbering::EveryLine,
+        rows,
+    })?;
+    atomic::write(path, rows::lines_json(rows).as_bytes())
 }

@@ -9,7 +9,7 @@ use candor_data::DataError;
 use candor_data::formats::{
     a_okvqa, amber, answers, candidates, captions, coco, flickr30k, hallusion_bench, llava,
     llava_bench, mmbench, mme, mmhal, own_set, pope, ppo_prompts, preference, preference_log,
-    scores, trl, vqa_v2,
+    ratings, scores, trl, vqa_v2,
 };
 
 /// Reads a file and forgets what was in it.
@@ -56,6 +56,8 @@ pub const PREFERENCE: &str = r#"[
 {"id":"a","image":"a.jpg","conversations":[[{"from":"human","value":"Q"},{"from":"gpt","value":"A"}]],"output_1":{"from":"gpt","value":"1"},"output_2":{"value":"2"},"preference":1,"hallucination":true},
 {"id":"b","image":"b.jpg","conversations":[{"from":"human","value":"Q"},{"from":"gpt","value":"A"}],"output_1":{"value":"one"},"output_2":{"value":"two"},"preference":2,"hallucination":false}
 ]"#;
+pub const RATINGS: &str = r#"{"id":"a","image":"a.jpg","question":"Q","answer":"A","ratings":[{"annotator":"x","rating":6,"unix_secs":1}]}
+{"id":"b","question":"Q","answer":"","ratings":[],"decided":2}"#;
 pub const LOG: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"from":"human","value":"Q"}],"outputs":["1","2"],"fewer_hallucinations":"first"}
 {"id":"b","image":"b.jpg","conversations":[{"from":"human","value":"Q"}],"outputs":["1","2"],"fewer_hallucinations":"tie","more_helpful":"second","record":{"annotator":"x","unix_secs":1,"seed":2,"shown_left":"first"}}"#;
 pub const CANDIDATES: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"from":"human","value":"<image>\nQ"}],"original_answer":"A","outputs":["1","2"],"sampling":{"model":"m","model_fingerprint":"f","seed":0,"temperature":0.7,"top_p":1.0,"max_new_tokens":9,"batch_rows":4,"chunk":8,"index":0,"finished":[true,false],"n_tokens":[1,9]},"extra":1}
@@ -816,6 +818,24 @@ pub const CASES: &[Case] = &[
     pairs::OBJECT_HAL_CASE,
     pairs::VL_REWARD_CASE,
     pairs::MM_REWARD_CASE,
+    Case {
+        name: "ratings.jsonl",
+        read: reader!(ratings::read),
+        valid: RATINGS,
+        damages: &[
+            (
+                r#""rating":6"#,
+                r#""rating":7"#,
+                &["line 1", "`ratings`", "found 7, expected 0 to 6"],
+            ),
+            (
+                r#","decided":2"#,
+                "",
+                &["line 2", "`ratings`", "found none"],
+            ),
+            (r#""id":"b""#, r#""id":"a""#, &["line 2", "duplicate id a"]),
+        ],
+    },
     Case {
         name: "scores.jsonl",
         read: reader!(scores::read),

@@ -3,6 +3,7 @@
 use super::show;
 use crate::benchmark::Benchmark;
 use crate::leakage::Leakage;
+use crate::people::ratings::{Estimate, Ratings};
 use crate::people::{People, Tally};
 
 /// What people prefer.
@@ -35,6 +36,50 @@ fn in_words(tally: &Tally) -> String {
             .p
             .map_or_else(String::new, |p| format!(", {}", show::chance(p)))
     )
+}
+
+/// What people rate single answers, and how that stands to the judge.
+pub(super) fn ratings(ratings: &Ratings) -> String {
+    let mut text = format!(
+        "people's ratings from 0 to 6, {} answers not rated yet or not by all\n",
+        ratings.n_open
+    );
+    for run in &ratings.runs {
+        text += &format!(
+            "  {}: score {}, hallucination {} ({} answers, {} ratings)\n",
+            run.run,
+            estimate(run.score),
+            estimate(run.hallucination),
+            run.n_items,
+            run.n_ratings
+        );
+    }
+    text += &format!(
+        "  agreement of people, Krippendorff's alpha: ratings {}, hallucinated {}\n",
+        estimate(ratings.alpha),
+        estimate(ratings.alpha_hallucinated)
+    );
+    if let Some(judge) = &ratings.judge {
+        text += &format!(
+            "  beside the judge, {} answers of MMHal-Bench: its score less people's {}, Pearson's r {}, Spearman's rho {}, \
+             Cohen's kappa of hallucinated {}\n",
+            judge.n,
+            estimate(judge.difference),
+            estimate(judge.pearson),
+            estimate(judge.spearman),
+            estimate(judge.kappa)
+        );
+    }
+    text
+}
+
+/// A number with its interval.
+fn estimate(of: Estimate) -> String {
+    let Some(value) = of.value else {
+        return "undefined".to_owned();
+    };
+    let ends = |[low, high]: [f64; 2]| format!(" [{low:.2}, {high:.2}]");
+    format!("{value:.2}") + &of.ci95.map_or_else(String::new, ends)
 }
 
 /// What of the benchmarks is training data.

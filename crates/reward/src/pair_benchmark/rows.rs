@@ -17,7 +17,7 @@ use crate::RewardError;
 use crate::scorer::RewardModel;
 use crate::wording::{Judged, Wording};
 
-/// A pair that somebody has judged, its scores once it has them.
+/// A pair that somebody has judged, or whose first answer stands for the preferred one, and its scores once it has them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct JudgedPair {
     /// What it counts under.
@@ -51,8 +51,17 @@ pub(super) struct Read {
     pub n_identical: usize,
 }
 
+/// Which answer of a row is the chosen one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// The one that somebody prefers.
+    Preferred,
+    /// The first, whatever anybody said.
+    First,
+}
+
 /// The pairs of all files.
-pub(super) fn read(plan: &PairBenchmark) -> Result<Read, RewardError> {
+pub(super) fn read(plan: &PairBenchmark, chosen: Chosen) -> Result<Read, RewardError> {
     let (mut rows, mut n_identical) = (Vec::new(), 0);
     let mut stems = BTreeSet::new();
     for path in &plan.files {
@@ -78,15 +87,19 @@ pub(super) fn read(plan: &PairBenchmark) -> Result<Read, RewardError> {
                 None => stem.clone().into_owned(),
             };
             let name = RowName::numbered(&source, number, row.id.as_str());
-            let made = judged(group, row);
+            let made = pair(group, row, chosen);
             rows.push(Row { name, made });
         }
     }
     Ok(Read { rows, n_identical })
 }
 
-fn judged(group: String, row: Comparison) -> Result<JudgedPair, RowFault> {
-    let Some(preferred) = row.preferred() else {
+fn pair(group: String, row: Comparison, chosen: Chosen) -> Result<JudgedPair, RowFault> {
+    let preferred = match chosen {
+        Chosen::Preferred => row.preferred(),
+        Chosen::First => Some(Side::First),
+    };
+    let Some(preferred) = preferred else {
         return Err(RowFault::new(
             Reason::Unjudged,
             "preference",

@@ -1,0 +1,34 @@
+//! Answers that were rated one by one, with what everybody said of them.
+
+use candor_data::conversation::IMAGE_PLACEHOLDER;
+use candor_data::formats::ratings::{RatedItem, Rating};
+
+use crate::store::{Given, Rated};
+
+/// The rows of all closed items.
+pub(super) fn rows(items: &[Rated]) -> Vec<RatedItem> {
+    let closed = items.iter().filter(|item| item.is_closed);
+    closed.filter_map(row).collect()
+}
+
+/// An item's row; none where nobody rated it.
+fn row(item: &Rated) -> Option<RatedItem> {
+    let question = item.turns.last()?.value.replace(IMAGE_PLACEHOLDER, "");
+    let row = RatedItem {
+        id: item.name.clone(),
+        image: item.image.clone(),
+        question: question.trim().to_owned(),
+        answer: item.output.clone(),
+        ratings: item.answers.iter().filter_map(rating).collect(),
+        decided: item.decision.as_ref().and_then(|given| given.answer.rating),
+    };
+    (!row.counted().is_empty()).then_some(row)
+}
+
+fn rating(given: &Given) -> Option<Rating> {
+    Some(Rating {
+        annotator: given.name.clone(),
+        rating: given.answer.rating?,
+        unix_secs: (given.answered_at / 1000) as u64,
+    })
+}

@@ -1,0 +1,82 @@
+//! Answers that are rated one by one: imported, rated, decided, exported.
+
+use std::path::Path;
+
+use candor_annotate::answer::{Answer, Pick};
+use candor_annotate::export::{self, Aggregate, Format};
+use candor_annotate::import::{self, Imported};
+use candor_annotate::project::{Import, ImportFormat, Kind};
+use candor_annotate::store::Role;
+use candor_annotate::{AnnotateError, Refusal, quality};
+use candor_data::formats::ratings;
+
+use crate::office::{Office, first, on_both, refusal};
+
+const IMAGE: &[u8] = include_bytes!("../../../data/tests/golden/images/one_pixel.png");
+
+const ANSWERS: &str = r#"{"id": "old/mmhal/0", "image": "a.png", "question": "What is it?", "answer": "A cup."}
+{"id": "old/mmhal/1", "question": "And now?", "answer": "A dog."}
+"#;
+
+fn rated(rating: u8) -> Answer {
+    Answer {
+        rating: Some(rating),
+        ..first(Pick::Tie)
+    }
+}
+
+on_both! {
+    answers_are_rated_and_leave_with_what_everybody_said("overlap = 2\n") |office: Box<Office>| async move {
+        let folder = office.folder();
+        std::fs::write(folder.join("a.png"), IMAGE).unwrap();
+        std::fs::write(folder.join("answers.jsonl"), ANSWERS).unwrap();
+        let mut project = office.project.clone();
+        project.imports = vec![Import {
+            file: "answers.jsonl".into(),
+            format: ImportFormat::Answers,
+            kind: Kind::Work,
+            images: Some(".".into()),
+            scores: None,
+        }];
+        let imported = import::all(&project, &office.store, &|_, _| ()).await.unwrap();
+        assert_eq!(imported, Imported { n_new: 2, n_equal: 0 });
+        let people = office.annotators(2).await;
+        for (person, given) in people.iter().zip([[6, 1], [5, 4]]) {
+            for (rating, text) in given.into_iter().zip(["A cup.", "A dog."]) {
+                let task = office.claim(person).await.unwrap();
+                assert_eq!((task.answers.a.as_str(), &task.answers.b), (text, &None));
+                let compared = refusal(office.answer(person, &task, first(Pick::A)).await);
+                assert!(matches!(compared, Refusal::Invalid { field, .. } if field == "rating"));
+                let beyond = refusal(office.answer(person, &task, rated(7)).await);
+                assert!(matches!(beyond, Refusal::Invalid { field, .. } if field == "rating"));
+                office.answer(person, &task, rated(rating)).await.unwrap();
+            }
+        }
+        let evidence = office.store.evidence().await.unwrap();
+        assert!(evidence.items.is_empty());
+        // 6 and 5 are on one side of 3, 1 and 4 are not.
+        let disputed: Vec<bool> = evidence.rated.iter().map(|item| item.is_disputed).collect();
+        assert_eq!(disputed, [false, true]);
+        let judge = office.person("judge", Role::Adjudicator).await;
+        office.store.decide(judge, 2, rated(2)).await.unwrap();
+
+        let exported = export::render(&office.store, Format::Ratings, None, 5).await.unwrap();
+        assert_eq!(exported.n_rows, 2);
+        let rows = ratings::parse(Path::new("export"), &exported.text).unwrap();
+        assert_eq!((rows[0].id.as_str(), rows[0].image.as_deref()), ("old/mmhal/0", Some("a.png")));
+        assert_eq!((rows[0].question.as_str(), rows[0].answer.as_str()), ("What is it?", "A cup."));
+        assert_eq!((rows[0].counted(), rows[0].decided), (vec![6, 5], None));
+        let said: Vec<u8> = rows[1].ratings.iter().map(|given| given.rating).collect();
+        assert_eq!((said, rows[1].decided), (vec![1, 4], Some(2)));
+        let none = export::render(&office.store, Format::Llava, Some(Aggregate::Majority), 5).await;
+        assert!(matches!(none, Err(AnnotateError::NothingToExport { .. })));
+
+        let quality = quality::of(&office.store.evidence().await.unwrap(), 5);
+        let found = quality.ratings.unwrap();
+        assert_eq!((found.n_items, found.n_ratings), (2, 4));
+        assert_eq!((found.mean.value, found.hallucinated.value), (Some(4.0), Some(0.25)));
+        // Sum 16, squares 78: 2 (4 · 78 − 256) = 112 of all, and 2 + 18 within the items; 1 − 3 · 20 / 112.
+        assert!((found.alpha.value.unwrap() - (1.0 - 60.0 / 112.0)).abs() < 1e-12);
+        assert!(quality.people.iter().all(|person| person.n_answers == 2));
+    };
+}

@@ -1,0 +1,234 @@
+//! Files of other annotation tools, as comparisons: tasks with two answers, and what people said of them there.
+//!
+//! Such tools call the parts of a task whatever a project calls them. Names that are common are known here (`QUESTIONS`,
+//! `ANSWERS`, `IMAGES`), others are not guessed at: a task without a question and two answers is refused, and everything else in it is
+//! counted by its name as left behind. A judgement is taken over where all who judged a task prefer the same answer.
+
+pub mod argilla;
+pub mod label_studio;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::preference_log::context_fault;
+use super::table::Fault;
+use crate::comparison::{Comparison, Judgement};
+use crate::conversation::{IMAGE_PLACEHOLDER, Turn};
+use crate::preference::{Side, Verdict, placeholder_fault};
+use crate::shown;
+
+/// What the question may be called.
+const QUESTIONS: [&str; 3] = ["question", "prompt", "instruction"];
+/// What the two answers may be called.
+const ANSWERS: [[&str; 2]; 8] = [
+    ["answer_a", "answer_b"],
+    ["answer_1", "answer_2"],
+    ["answer1", "answer2"],
+    ["response_a", "response_b"],
+    ["response_1", "response_2"],
+    ["response1", "response2"],
+    ["output_1", "output_2"],
+    ["text1", "text2"],
+];
+/// What the image, or a list of images, may be called.
+const IMAGES: [&str; 2] = ["image", "images"];
+
+/// What a file holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// Its tasks.
+    pub rows: Vec<Comparison>,
+    /// What was left behind: how many times, by name.
+    pub left_behind: BTreeMap<String, usize>,
+}
+
+impl Taken {
+    /// What was left behind, for people; none where nothing was.
+    #[must_use]
+    pub fn left_behind_in_words(&self) -> Option<String> {
+        let counted = |(name, n): (&String, &usize)| format!("{name} ({n})");
+        let names: Vec<String> = self.left_behind.iter().map(counted).collect();
+        let names = names.join(", ");
+        (!names.is_empty()).then(|| format!("left behind, by name and number: {names}"))
+    }
+}
+
+/// What is left behind of a file, by name.
+#[derive(Default)]
+struct LeftBehind(BTreeMap<String, usize>);
+
+impl LeftBehind {
+    fn add(&mut self, name: String) {
+        *self.0.entry(name).or_default() += 1;
+    }
+}
+
+/// What one person said of a task.
+struct Vote {
+    first: Verdict,
+    second: Option<Side>,
+}
+
+impl Vote {
+    fn preferred(&self) -> Option<Side> {
+        self.first.side().or(self.second)
+    }
+}
+
+/// The parts of a task.
+struct Task {
+    id: Option<String>,
+    image: Option<String>,
+    question: String,
+    outputs: [String; 2],
+    /// What the file calls the outputs.
+    names: [&'static str; 2],
+}
+
+impl Task {
+    /// The task in these fields; `of` is what the file calls the object that they are in.
+    fn of(
+        fields: &Map<String, Value>,
+        of: &str,
+        left_behind: &mut LeftBehind,
+    ) -> Result<Self, Fault> {
+        let field = |name: &str| format!("{of}.{name}");
+        let has = |name: &str| fields.contains_key(name);
+        let question = QUESTIONS.into_iter().find(|name| has(name));
+        let question = question.ok_or_else(|| missing(of, &QUESTIONS))?;
+        let names = ANSWERS
+            .into_iter()
+            .find(|names| names.iter().all(|name| has(name)));
+        let firsts = ANSWERS.map(|[first, _]| first);
+        let names = names.ok_or_else(|| missing(of, &firsts))?;
+        let image = IMAGES.into_iter().find(|name| has(name));
+        let known = [question, names[0], names[1], "id"]
+            .into_iter()
+            .chain(image);
+        let known: Vec<&str> = known.collect();
+        for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
+            left_behind.add(field(name));
+        }
+        let image = match image.map(|name| (name, &fields[name])) {
+            None | Some((_, Value::Null)) => None,
+            Some((name, value)) => shown_by(value).map_err(|found| (field(name), found))?,
+        };
+        Ok(Self {
+            id: fields.get("id").and_then(text_of),
+            image,
+            question: text(fields, of, question)?,
+            outputs: [text(fields, of, names[0])?, text(fields, of, names[1])?],
+            names,
+        })
+    }
+
+    /// The comparison of a task that people voted on.
+    fn comparison(self, id: String, of: &str, votes: &[Vote]) -> Result<Comparison, Fault> {
+        let question = if self.question.contains(IMAGE_PLACEHOLDER) {
+            self.question
+        } else {
+            let places =
+                format!("{IMAGE_PLACEHOLDER}\n").repeat(shown::count(self.image.as_deref()));
+            places + &self.question
+        };
+        let turns = vec![Turn::human(question)];
+        let image = self.image.as_deref();
+        let [first, second] = &self.outputs;
+        let fault = context_fault(&turns, image)
+            .or_else(|| placeholder_fault(&turns, image, [first, second]));
+        if let Some((field, found)) = fault {
+            return Err((format!("{of} ({field})"), found));
+        }
+        Ok(Comparison {
+            id,
+            image: self.image,
+            turns,
+            original_answer: None,
+            outputs: self.outputs,
+            models: None,
+            group: None,
+            judgement: judgement(votes),
+            severity: None,
+        })
+    }
+
+    /// The verdict that a word stands for: `a`, `b` or `tie`, or the name of an answer.
+    fn verdict(&self, word: &str) -> Option<Verdict> {
+        match word {
+            "a" | "left" => Some(Verdict::First),
+            "b" | "right" => Some(Verdict::Second),
+            "tie" => Some(Verdict::Tie),
+            _ if word == self.names[0] => Some(Verdict::First),
+            _ if word == self.names[1] => Some(Verdict::Second),
+            _ => None,
+        }
+    }
+}
+
+/// The judgement where everybody prefers the same answer: by the first question if it decided for all of them.
+fn judgement(votes: &[Vote]) -> Option<Judgement> {
+    let side = votes.first()?.preferred()?;
+    if votes.iter().any(|vote| vote.preferred() != Some(side)) {
+        return None;
+    }
+    if votes.iter().all(|vote| vote.first.side().is_some()) {
+        return Some(Judgement {
+            fewer_hallucinations: side.into(),
+            more_helpful: None,
+            explanation: None,
+        });
+    }
+    Some(Judgement::for_side(side))
+}
+
+fn missing(of: &str, names: &[&str]) -> Fault {
+    let found = format!("none of {} is in it", names.join(", "));
+    (of.to_owned(), found)
+}
+
+/// A field that must be a text.
+fn text(fields: &Map<String, Value>, of: &str, name: &str) -> Result<String, Fault> {
+    match &fields[name] {
+        Value::String(text) => Ok(text.clone()),
+        other => Err((
+            format!("{of}.{name}"),
+            format!("found {other}, expected a text"),
+        )),
+    }
+}
+
+/// A name: a text, or a number.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// What a row shows: an address or a list of addresses, each by the last part of its path.
+fn shown_by(value: &Value) -> Result<Option<String>, String> {
+    let unfit = || format!("found {value}, expected the address of an image, or a list of such");
+    let all = match value {
+        Value::Array(all) => all.iter().collect(),
+        one => vec![one],
+    };
+    let names = all.into_iter().map(|one| {
+        let address = one.as_str().ok_or_else(unfit)?;
+        if address.starts_with("data:") {
+            return Err("found an image inside the file, expected its address".to_owned());
+        }
+        // Files that Label Studio serves itself have their path behind `?d=`, other addresses may have a query.
+        let path = match address.split_once("?d=") {
+            Some((_, path)) => path,
+            None => address.split('?').next().unwrap_or_default(),
+        };
+        Ok(path.rsplit('/').next().unwrap_or_default().to_owned())
+    });
+    let names: Vec<String> = names.collect::<Result<_, String>>()?;
+    shown::together(&names)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Argilla's records: a JSON list, as its `to_json` writes, or JSON lines, of `fields`, `responses` by question (a list of `value` and
+//! `user_id`) and `suggestions`.
+//!
+//! Understood are responses to questions of the names `first` and `second`, the two of the protocol, and to one of the name
+//! `preference`, each with a label as value (`a`, `b`, `tie`, or the name of an answer's field), and a ranking of both fields as a
+//! preference. Responses to other questions, suggestions, metadata and vectors are counted by their names.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::super::rows;
+use super::super::table::{Fault, Numbering, Table};
+use super::super::text::{self, Format};
+use super::{LeftBehind, Taken, Task, Vote, text_of};
+use crate::comparison::Comparison;
+use crate::error::DataError;
+use crate::preference::Verdict;
+
+const FORMAT: Format = Format {
+    name: "Argilla",
+    expected: "records with fields",
+};
+
+#[derive(Deserialize)]
+struct Row {
+    #[serde(default)]
+    id: Option<Value>,
+    fields: Map<String, Value>,
+    #[serde(default)]
+    responses: Option<BTreeMap<String, Vec<Response>>>,
+    #[serde(default)]
+    suggestions: Option<Map<String, Value>>,
+    #[serde(default)]
+    metadata: Option<Map<String, Value>>,
+    #[serde(default)]
+    vectors: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    value: Value,
+    #[serde(default)]
+    user_id: Option<String>,
+}
+
+/// What one person said, question by question.
+#[derive(Default)]
+struct Person {
+    first: Option<Verdict>,
+    second: Option<Verdict>,
+    preference: Option<Verdict>,
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// The file cannot be read, or a record has no question or no two answers.
+pub fn read(path: &Path) -> Result<Taken, DataError> {
+    let content = text::read(path, &FORMAT)?;
+    let (rows, lines): (Vec<Row>, Option<Vec<usize>>) = if content.trim_start().starts_with('[') {
+        (rows::list(path, &content, &FORMAT)?, None)
+    } else {
+        let (rows, lines) = rows::lines(path, &content, &FORMAT)?;
+        (rows, Some(lines))
+    };
+    let table = Table::<Row> {
+        path,
+        format: &FORMAT,
+        numbering: lines.as_deref().map_or(Numbering::List, Numbering::Lines),
+        rows: &[],
+    };
+    let mut left_behind = LeftBehind::default();
+    let mut taken = Vec::with_capacity(rows.len());
+    for (i, row) in rows.into_iter().enumerate() {
+        let made = comparison(i, row, &mut left_behind);
+        taken.push(made.map_err(|fault| table.refusal(i, fault))?);
+    }
+    Ok(Taken {
+        rows: taken,
+        left_behind: left_behind.0,
+    })
+}
+
+fn comparison(i: usize, row: Row, left_behind: &mut LeftBehind) -> Result<Comparison, Fault> {
+    let task = Task::of(&row.fields, "fields", left_behind)?;
+    let others = [
+        ("suggestions", row.suggestions),
+        ("metadata", row.metadata),
+        ("vectors", row.vectors),
+    ];
+    for (of, names) in others {
+        for name in names.iter().flat_map(Map::keys) {
+            left_behind.add(format!("{of}.{name}"));
+        }
+    }
+    let votes = votes(&task, row.responses.unwrap_or_default(), left_behind)?;
+    let id = task.id.clone();
+    let id = id.or_else(|| row.id.as_ref().and_then(text_of));
+    task.comparison(id.unwrap_or_else(|| format!("row-{i}")), "fields", &votes)
+}
+
+/// What everybody said of the two answers.
+fn votes(
+    task: &Task,
+    responses: BTreeMap<String, Vec<Response>>,
+    left_behind: &mut LeftBehind,
+) -> Result<Vec<Vote>, Fault> {
+    let mut people: BTreeMap<String, Person> = BTreeMap::new();
+    for (question, responses) in responses {
+        for (number, response) in responses.into_iter().enumerate() {
+            // Whoever has no name is told by the place.
+            let who = response.user_id.unwrap_or_else(|| number.to_string());
+            let person = people.entry(who).or_default();
+            let place = match question.as_str() {
+                "first" => &mut person.first,
+                "second" => &mut person.second,
+                "preference" => &mut person.preference,
+                _ => {
+                    left_behind.add(format!("responses.{question}"));
+                    continue;
+                }
+            };
+            let verdict = verdict(task, &response.value).ok_or_else(|| {
+                let found = format!(
+                    "found {}, expected a, b, tie, the name of an answer's field, or a ranking of both",
+                    response.value
+                );
+                (format!("responses.{question}"), found)
+            })?;
+            *place = Some(verdict);
+        }
+    }
+    let vote = |person: Person| match person {
+        Person {
+            first: Some(first),
+            second,
+            ..
+        } => Some(Vote {
+            first,
+            second: second.and_then(Verdict::side),
+        }),
+        Person {
+            second, preference, ..
+        } => second.or(preference).map(|verdict| Vote {
+            first: Verdict::Tie,
+            second: verdict.side(),
+        }),
+    };
+    Ok(people.into_values().filter_map(vote).collect())
+}
+
+/// The verdict of a label, or of a ranking: a list of `value` and `rank`, of which 1 is the best.
+fn verdict(task: &Task, value: &Value) -> Option<Verdict> {
+    let ranked = match value {
+        Value::String(word) => return task.verdict(word),
+        Value::Array(ranked) => ranked,
+        _ => return None,
+    };
+    let mut ranks = [None; 2];
+    for one in ranked {
+        let verdict = task.verdict(one.get("value")?.as_str()?)?;
+        ranks[verdict.side()?.index()] = Some(one.get("rank")?.as_u64()?);
+    }
+    let [first, second] = ranks;
+    Some(match first?.cmp(&second?) {
+        std::cmp::Ordering::Less => Verdict::First,
+        std::cmp::Ordering::Equal => Verdict::Tie,
+        std::cmp::Ordering::Greater => Verdict::Second,
+    })
+}

@@ -43,7 +43,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
         };
         let entries = folder.read_dir().map_err(unread)?;
         let entries: Vec<_> = entries.collect::<Result<Vec<_>, _>>().map_err(unread)?;
-        let names = entries.iter().map(|entry| entry.file_name());
+        let names = entries.iter().map(std::fs::DirEntry::file_name);
         let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
         names.sort_unstable();
         Ok(of_one_kind(&names))

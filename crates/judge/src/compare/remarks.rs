@@ -1,5 +1,7 @@
 //! What people and training data say of a comparison's numbers, for the terminal.
 
+use std::fmt::Write as _;
+
 use super::show;
 use crate::benchmark::Benchmark;
 use crate::leakage::Leakage;
@@ -45,8 +47,9 @@ pub(super) fn ratings(ratings: &Ratings) -> String {
         ratings.n_open
     );
     for run in &ratings.runs {
-        text += &format!(
-            "  {}: score {}, hallucination {} ({} answers, {} ratings)\n",
+        let _ = writeln!(
+            text,
+            "  {}: score {}, hallucination {} ({} answers, {} ratings)",
             run.run,
             estimate(run.score),
             estimate(run.hallucination),
@@ -54,15 +57,17 @@ pub(super) fn ratings(ratings: &Ratings) -> String {
             run.n_ratings
         );
     }
-    text += &format!(
-        "  agreement of people, Krippendorff's alpha: ratings {}, hallucinated {}\n",
+    let _ = writeln!(
+        text,
+        "  agreement of people, Krippendorff's alpha: ratings {}, hallucinated {}",
         estimate(ratings.alpha),
         estimate(ratings.alpha_hallucinated)
     );
     if let Some(judge) = &ratings.judge {
-        text += &format!(
+        let _ = writeln!(
+            text,
             "  beside the judge, {} answers of MMHal-Bench: its score less people's {}, Pearson's r {}, Spearman's rho {}, \
-             Cohen's kappa of hallucinated {}\n",
+             Cohen's kappa of hallucinated {}",
             judge.n,
             estimate(judge.difference),
             estimate(judge.pearson),

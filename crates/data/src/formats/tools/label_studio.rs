@@ -62,7 +62,7 @@ pub fn read(path: &Path) -> Result<Taken, DataError> {
     let mut left_behind = LeftBehind::default();
     let mut taken = Vec::with_capacity(rows.len());
     for (i, row) in rows.into_iter().enumerate() {
-        let made = comparison(i, row, &mut left_behind);
+        let made = comparison(i, &row, &mut left_behind);
         taken.push(made.map_err(|fault| table.refusal(i, fault))?);
     }
     Ok(Taken {
@@ -71,7 +71,7 @@ pub fn read(path: &Path) -> Result<Taken, DataError> {
     })
 }
 
-fn comparison(i: usize, row: Row, left_behind: &mut LeftBehind) -> Result<Comparison, Fault> {
+fn comparison(i: usize, row: &Row, left_behind: &mut LeftBehind) -> Result<Comparison, Fault> {
     let task = Task::of(&row.data, "data", left_behind)?;
     let mut votes = Vec::new();
     for annotation in &row.annotations {

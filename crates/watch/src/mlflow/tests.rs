@@ -13,7 +13,8 @@ struct Store {
     runs: Vec<Value>,
     /// Numbers in the order in which they came: run, key, step, value.
     numbers: Vec<(usize, String, u64, f64)>,
-    parameters: HashMap<String, String>,
+    /// By run and key.
+    parameters: HashMap<(usize, String), String>,
     /// Requests to log so many numbers are left until one fails.
     n_until_failure: Option<usize>,
 }
@@ -78,6 +79,10 @@ impl Store {
         }
     }
 
+    fn parameter(&self, run: usize, name: &str) -> &str {
+        &self.parameters[&(run, name.to_owned())]
+    }
+
     fn log(&mut self, body: &Value) -> (u16, Value) {
         let list = |name: &str| body[name].as_array().cloned().unwrap_or_default();
         let (metrics, params) = (list("metrics"), list("params"));
@@ -89,7 +94,8 @@ impl Store {
         }
         for param in params {
             let text = |name: &str| param[name].as_str().unwrap().to_owned();
-            let before = self.parameters.insert(text("key"), text("value"));
+            let place = (at(body), text("key"));
+            let before = self.parameters.insert(place, text("value"));
             assert!(
                 before.is_none_or(|before| before == text("value")),
                 "{param}"
@@ -215,9 +221,9 @@ fn a_run_is_sent_once_however_often_it_is_sent() {
             ("run.out", "runs/ppo"),
             ("a", "[\"x\", 2]"),
         ] {
-            assert_eq!(store.parameters[name], value, "{name}");
+            assert_eq!(store.parameter(0, name), value, "{name}");
         }
-        let rate = &store.parameters["optimizer.learning_rate"];
+        let rate = store.parameter(0, "optimizer.learning_rate");
         assert_eq!(rate.parse(), Ok(1e-5));
     }
     // The run goes on; who sends it then has never seen it before, and its request breaks off behind one number.
@@ -254,6 +260,7 @@ fn a_run_that_was_begun_anew_is_another() {
     let watch = Watch::open(vec![dir.path().to_owned()]).unwrap();
     let mut mlflow = Mlflow::open(&url, "demo", key()).unwrap();
     mlflow.send(&watch).unwrap();
+    fs::write(dir.path().join("resolved.toml"), "[run]\nsteps = 1\n").unwrap();
     fs::write(
         dir.path().join("metrics.jsonl"),
         "{\"step\":1,\"kl_mean\":9}\n",
@@ -266,6 +273,11 @@ fn a_run_that_was_begun_anew_is_another() {
         store.numbers.last(),
         Some(&(1, "rl/kl_mean".to_owned(), 1, 9.0))
     );
+    // It has its own recipe, and is done when that says so.
+    let steps = [0, 1].map(|run| store.parameter(run, "run.steps"));
+    assert_eq!(steps, ["602", "1"]);
+    let status = |run: usize| &store.runs[run]["info"]["status"];
+    assert_eq!([status(0), status(1)], ["RUNNING", "FINISHED"]);
 }
 
 #[test]

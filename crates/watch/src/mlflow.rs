@@ -93,23 +93,31 @@ impl Mlflow {
         })
     }
 
-    /// Sends what the runs have written since the last time.
+    /// Sends what the runs have written since the last time. A run that the server refuses keeps no other from it.
     ///
     /// # Errors
-    /// The server refuses or is not reached. What it has it keeps, and the next call goes on from there.
+    /// The server refuses, of which the first time is told, or is not reached, or does not know the key, which ends it. What it
+    /// has it keeps, and the next call goes on from there.
     pub fn send(&mut self, watch: &Watch) -> Result<Sent, WatchError> {
         let mut runs = watch.runs();
         runs.look();
         let mut sent = Sent::default();
+        let mut refused = None;
         for (id, run) in runs.runs.iter().enumerate() {
             if run.metrics.last_step().is_none() {
                 sent.n_without += 1;
                 continue;
             }
-            sent.n_numbers += self.send_run(&run.summary(id), run)?;
-            sent.n_runs += 1;
+            match self.send_run(&run.summary(id), run) {
+                Ok(n_numbers) => {
+                    sent.n_numbers += n_numbers;
+                    sent.n_runs += 1;
+                }
+                Err(error @ WatchError::MlflowRefused { .. }) => refused = refused.or(Some(error)),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(sent)
+        refused.map_or(Ok(sent), Err)
     }
 
     fn send_run(&mut self, summary: &Summary, run: &Watched) -> Result<usize, WatchError> {

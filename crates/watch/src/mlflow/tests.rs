@@ -253,6 +253,38 @@ fn a_run_is_sent_once_however_often_it_is_sent() {
 }
 
 #[test]
+fn a_run_that_is_refused_keeps_no_other_from_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let folders = ["a", "b"].map(|name| dir.path().join(name));
+    write_run(&folders[0], 2);
+    write_run(&folders[1], 3);
+    // Two runs of one recipe and one first line would be one.
+    fs::write(folders[1].join("resolved.toml"), "[run]\nsteps = 9\n").unwrap();
+    let (url, store) = server();
+    let watch = Watch::open(vec![dir.path().to_owned()]).unwrap();
+    let mut mlflow = Mlflow::open(&url, "demo", key()).unwrap();
+    store.lock().unwrap().n_until_failure = Some(0);
+    let error = mlflow.send(&watch).unwrap_err().to_string();
+    assert!(
+        error.contains("no disk; the server's log") && !error.contains("--mlflow"),
+        "{error}"
+    );
+    let n_of = |run: usize| {
+        let store = store.lock().unwrap();
+        store
+            .numbers
+            .iter()
+            .filter(|number| number.0 == run)
+            .count()
+    };
+    assert_eq!([n_of(0), n_of(1)], [0, 3 * 2]);
+    // What was refused is sent with the next look.
+    let sent = mlflow.send(&watch).unwrap();
+    assert_eq!((sent.n_runs, sent.n_numbers), (2, 2 * 2));
+    assert_eq!([n_of(0), n_of(1)], [2 * 2, 3 * 2]);
+}
+
+#[test]
 fn a_run_that_was_begun_anew_is_another() {
     let dir = tempfile::tempdir().unwrap();
     write_run(dir.path(), 2);

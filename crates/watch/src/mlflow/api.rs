@@ -27,17 +27,17 @@ const CHECK_LOG: &str = "the server's log may say more";
 const CHECK_KEY: &str =
     "set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD";
 
-/// What MLflow's own clients send of a user: a token, or a name and a password, from the variables that they read.
+/// What MLflow's own clients send of a user, from the variables that they read: name and password where both are set, else a token.
 #[must_use]
 pub fn authorization(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    if let Some(token) = set("MLFLOW_TRACKING_TOKEN") {
-        return Some(format!("Bearer {token}"));
+    let name = set("MLFLOW_TRACKING_USERNAME");
+    if let Some((name, password)) = name.zip(set("MLFLOW_TRACKING_PASSWORD")) {
+        let both = STANDARD.encode(format!("{name}:{password}"));
+        return Some(format!("Basic {both}"));
     }
-    let name = set("MLFLOW_TRACKING_USERNAME")?;
-    let password = set("MLFLOW_TRACKING_PASSWORD").unwrap_or_default();
-    let both = STANDARD.encode(format!("{name}:{password}"));
-    Some(format!("Basic {both}"))
+    let token = set("MLFLOW_TRACKING_TOKEN")?;
+    Some(format!("Bearer {token}"))
 }
 
 /// The way to a server.

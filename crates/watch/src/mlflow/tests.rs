@@ -350,4 +350,12 @@ fn the_key_is_that_of_mlflows_own_clients() {
     // `printf me:secret | base64`
     let both = found(&[(name, "me"), (password, "secret")]);
     assert_eq!(both.as_deref(), Some("Basic bWU6c2VjcmV0"));
+    // MLflow's clients take them before a token, and a name alone never.
+    let all = found(&[(token, "t"), (name, "me"), (password, "secret")]);
+    assert_eq!(all, both);
+    assert_eq!(
+        found(&[(token, "t"), (name, "me")]).as_deref(),
+        Some("Bearer t")
+    );
+    assert_eq!(found(&[(name, "me")]), None);
 }

@@ -1,7 +1,7 @@
 //! A score is the one that candor's own scorer gives.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -35,21 +35,27 @@ fn write(folder: &Path, bundle: &Bundle, base: &Path, prompt: &str) {
 }
 
 /// What the function of `docs/serve.md` says of a line that `candor rl` tells it, with the server's address and model.
-fn asked_by_a_function(site: &Site, told: &Value) -> Value {
+/// None where there is no python3.
+fn asked_by_a_function(site: &Site, told: &Value) -> Option<Value> {
     let page = include_str!("../../../../docs/serve.md");
     let script = page.split_once("```python\n").unwrap().1;
     let script = script.split_once("```").unwrap().0;
     let script = script.replace("127.0.0.1:8000", &site.address.to_string());
-    let mut function = Command::new("python3")
+    let function = Command::new("python3")
         .args(["-c", &script.replace("\"facts\"\nfor", "\"told\"\nfor")])
         .env("no_proxy", "*")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .spawn();
+    let mut function = match function {
+        Ok(function) => function,
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => panic!("python3: {error}"),
+    };
     writeln!(function.stdin.take().unwrap(), "{told}").unwrap();
     let said = function.wait_with_output().unwrap();
-    serde_json::from_slice(&said.stdout).unwrap()
+    assert!(said.status.success(), "{said:?}");
+    Some(serde_json::from_slice(&said.stdout).unwrap())
 }
 
 #[test]
@@ -130,10 +136,13 @@ fn answers_are_scored_with_facts_or_without() {
         "n": 7, "id": "p", "prompt": "What is it?", "answer": "A red bus.", "facts": facts.captions, "reference": null,
         "image": folder.join("red.png"), "caption_type": 1,
     });
-    let said = asked_by_a_function(&site, &told);
-    assert_eq!(said["n"], 7);
-    let difference = said["reward"].as_f64().unwrap() - (scores[0] - 0.5) / 2.0;
-    assert!(difference.abs() < 1e-9, "{said}");
+    if let Some(said) = asked_by_a_function(&site, &told) {
+        assert_eq!(said["n"], 7);
+        let difference = said["reward"].as_f64().unwrap() - (scores[0] - 0.5) / 2.0;
+        assert!(difference.abs() < 1e-9, "{said}");
+    } else {
+        eprintln!("skipped: there is no python3");
+    }
     let distinct: std::collections::BTreeSet<u64> =
         scores.iter().map(|s: &f64| s.to_bits()).collect();
     assert_eq!(distinct.len(), 3, "{scores:?}");

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -49,7 +50,8 @@ class Bench:
     model: pathlib.Path
 
     @classmethod
-    def set_up(cls, out: pathlib.Path, size: str, model: pathlib.Path | None) -> "Bench":
+    def set_up(cls, parent: pathlib.Path, size: str, model: pathlib.Path | None) -> "Bench":
+        out = (parent / (size if model is None else name_of(model))).resolve()
         out.mkdir(parents=True, exist_ok=True)
         world = out / "world"
         few = ["--train", 40, "--preference", 0, "--rl", 0, "--eval", 1]
@@ -69,6 +71,15 @@ class Bench:
         """The model in the form of transformers."""
         made(self.out, "exported", lambda: candor("export", self.model, "--out", self.out / "exported"))
         return self.out / "exported"
+
+
+def name_of(model: pathlib.Path) -> str:
+    """What the folder of a model that is there is called: by its path and its files, so that another model has another one."""
+    about = [str(model)]
+    for path in sorted(path for path in model.rglob("*") if path.is_file()):
+        stat = path.stat()
+        about.append(f"{path.relative_to(model)} {stat.st_size} {stat.st_mtime_ns}")
+    return "model-" + hashlib.sha256("\n".join(about).encode()).hexdigest()[:12]
 
 
 def made(out: pathlib.Path, name: str, make) -> None:

@@ -95,12 +95,12 @@ def made(out: pathlib.Path, name: str, make) -> None:
 
 @contextlib.contextmanager
 def serving(command: list):
-    """A server that says where it listens in a line of JSON; its process and its port."""
-    server = subprocess.Popen([str(word) for word in command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    """A server that says where it listens in a line of JSON, and what is wrong on our stderr; its process and its port."""
+    server = subprocess.Popen([str(word) for word in command], cwd=ROOT, stdout=subprocess.PIPE)
     try:
         line = server.stdout.readline()
         if not line:
-            raise Failed(f"{' '.join(map(str, command))} did not start; start it by hand to see why")
+            raise Failed(f"{' '.join(map(str, command))} did not start")
         yield server, int(json.loads(line)["url"].rsplit(":", 1)[1])
     finally:
         server.terminate()

@@ -27,10 +27,12 @@ from transformers.generation.streamers import BaseStreamer
 
 # How long the first of a batch waits for others.
 WINDOW_SECS = 0.01
+# What comes in the place of the tokens that are left of an answer that is not written to its end.
+FAILED = object()
 
 
 class Asked:
-    """A question, and where its tokens go: each id, then none."""
+    """A question, and where its tokens go: each id, then none; FAILED instead where its batch failed."""
 
     def __init__(self, request: dict):
         self.images, self.parts = [], []
@@ -69,14 +71,14 @@ class Told(BaseStreamer):
                 self.close(asked)
 
     @staticmethod
-    def close(asked: Asked) -> None:
+    def close(asked: Asked, last=None) -> None:
         asked.has_ended = True
-        asked.tokens.put(None)
+        asked.tokens.put(last)
 
-    def end(self) -> None:
+    def end(self, last=None) -> None:
         for asked in self.batch:
             if not asked.has_ended:
-                self.close(asked)
+                self.close(asked, last)
 
 
 class Model:
@@ -105,9 +107,9 @@ class Model:
             try:
                 self.answer(batch, told)
             except Exception as error:
-                # Those who wait for it must not wait for ever; they see an answer without text.
+                # Those who wait for it must not wait for ever, nor take what they have for an answer.
                 print(f"peer: {error!r}", file=sys.stderr)
-                told.end()
+                told.end(FAILED)
 
     @torch.inference_mode()
     def answer(self, batch: list, told: Told) -> None:
@@ -134,6 +136,9 @@ def handler(model: Model) -> type:
             self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
             while (token := asked.tokens.get()) is not None:
+                if token is FAILED:
+                    # A stream without [DONE] is none.
+                    return
                 text = model.processor.tokenizer.decode([token], skip_special_tokens=True)
                 self.event({"choices": [{"index": 0, "delta": {"content": text}}]})
             self.event({"choices": [], "usage": {"completion_tokens": asked.n_said}})

@@ -109,7 +109,9 @@ def serving(command: list):
 
 def of_candor(bench: Bench):
     limits = ["--max-waiting", 512, "--connections-per-address", 512, "--batch-rows", BATCH_ROWS]
-    return serving([CANDOR, "serve", bench.model, "--name", NAME, "--listen", "127.0.0.1:0", "--json", *limits, "--device", "cpu"])
+    # As the other holds its weights.
+    limits += ["--precision", "f32", "--device", "cpu"]
+    return serving([CANDOR, "serve", bench.model, "--name", NAME, "--listen", "127.0.0.1:0", "--json", *limits])
 
 
 def of_transformers(bench: Bench):

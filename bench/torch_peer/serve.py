@@ -3,8 +3,8 @@
 Usage: serve.py FOLDER ROWS. FOLDER is what `candor export` wrote, ROWS how many answers are written together. Says where it
 listens in a line of JSON.
 
-What one writes without an engine: a thread for each connection, one queue, rows padded on the left. A batch is written to its end
-before the next begins; a client has its tokens as they come, and its end when its own answer ends. Of a question it reads images,
+What one writes without an engine: a thread for each connection, one queue, rows padded on the left. Where the batch before had one row
+nobody waits for others, so that a client that is alone loses no time to it. A batch is written to its end before the next begins; a client has its tokens as they come, and its end when its own answer ends. Of a question it reads images,
 text and `max_tokens`; tokens are drawn as the model has them.
 """
 
@@ -88,16 +88,18 @@ class Model:
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
         self.model, self.rows, self.waiting = model.eval(), rows, queue.Queue()
         self.end, self.pad = self.processor.tokenizer.eos_token_id, self.processor.tokenizer.pad_token_id
+        self.n_before = 0
 
     def batch(self) -> list:
-        """The next question, and those that come shortly after it."""
+        """The next question, and those that wait too; where the batch before was more than one, those that come shortly after it."""
         found = [self.waiting.get()]
-        until = time.monotonic() + WINDOW_SECS
+        until = time.monotonic() + (WINDOW_SECS if self.n_before > 1 else 0.0)
         while len(found) < self.rows:
             try:
                 found.append(self.waiting.get(timeout=max(0.0, until - time.monotonic())))
             except queue.Empty:
                 break
+        self.n_before = len(found)
         return found
 
     def run(self) -> None:
@@ -129,6 +131,9 @@ class Model:
 
 def handler(model: Model) -> type:
     class Handler(BaseHTTPRequestHandler):
+        # A token is sent when it is written, and does not wait for the client's word on the one before.
+        disable_nagle_algorithm = True
+
         def do_POST(self) -> None:
             asked = Asked(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             model.waiting.put(asked)

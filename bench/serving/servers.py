@@ -16,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/candor"
 CANDOR = pathlib.Path(os.environ.get("CANDOR") or BUILT).resolve()
 PYTHON = ROOT / "parity/.venv/bin/python"
+PEER = ROOT / "bench/torch_peer/serve.py"
 # What models are called, and how many answers a server writes together.
 NAME = "bench"
 BATCH_ROWS = 32
@@ -115,4 +116,4 @@ def of_candor(bench: Bench):
 
 
 def of_transformers(bench: Bench):
-    return serving([PYTHON, ROOT / "bench/torch_peer/serve.py", bench.exported(), BATCH_ROWS])
+    return serving([PYTHON, PEER, bench.exported(), BATCH_ROWS])

@@ -4,8 +4,9 @@ Usage: serve.py FOLDER ROWS. FOLDER is what `candor export` wrote, ROWS how many
 listens in a line of JSON.
 
 What one writes without an engine: a thread for each connection, one queue, rows padded on the left. Where the batch before had one row
-nobody waits for others, so that a client that is alone loses no time to it. A batch is written to its end before the next begins; a client has its tokens as they come, and its end when its own answer ends. Of a question it reads images,
-text and `max_tokens`; tokens are drawn as the model has them.
+nobody waits for others, so that a client that is alone loses no time to it. A batch is written to its end before the next begins; a
+client has its tokens as they come, and its end when its own answer ends. Of a question it reads images, text and `max_tokens`; tokens
+are drawn as the model has them.
 """
 
 import base64

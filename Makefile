@@ -69,7 +69,7 @@ golden: ## record Hugging Face's and PyTorch's results again (installs 4.3 GB of
 gpu-check: ## compare a GPU with the CPU, and measure it beside transformers; ten minutes, builds nothing (ARGS="--device cuda:1")
 	scripts/gpu-check $(ARGS)
 
-release: setup ## make what users install: archive, wheel, bill of materials (ARGS=smoke and ARGS=container try them)
+release: setup ## make what users install: archive, wheel, bill of materials (scripts/release smoke, sudo scripts/release container try them)
 	@scripts/tools release
 	scripts/release $(ARGS)
 

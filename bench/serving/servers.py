@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/candor"
 CANDOR = pathlib.Path(os.environ.get("CANDOR") or BUILT).resolve()
 PYTHON = ROOT / "parity/.venv/bin/python"
+PEER = ROOT / "bench/torch_peer/serve.py"
 # What models are called, and how many answers a server writes together.
 NAME = "bench"
 BATCH_ROWS = 32
@@ -49,7 +51,8 @@ class Bench:
     model: pathlib.Path
 
     @classmethod
-    def set_up(cls, out: pathlib.Path, size: str, model: pathlib.Path | None) -> "Bench":
+    def set_up(cls, parent: pathlib.Path, size: str, model: pathlib.Path | None) -> "Bench":
+        out = (parent / (size if model is None else name_of(model))).resolve()
         out.mkdir(parents=True, exist_ok=True)
         world = out / "world"
         few = ["--train", 40, "--preference", 0, "--rl", 0, "--eval", 1]
@@ -71,6 +74,15 @@ class Bench:
         return self.out / "exported"
 
 
+def name_of(model: pathlib.Path) -> str:
+    """What the folder of a model that is there is called: by its path and its files, so that another model has another one."""
+    about = [str(model)]
+    for path in sorted(path for path in model.rglob("*") if path.is_file()):
+        stat = path.stat()
+        about.append(f"{path.relative_to(model)} {stat.st_size} {stat.st_mtime_ns}")
+    return "model-" + hashlib.sha256("\n".join(about).encode()).hexdigest()[:12]
+
+
 def made(out: pathlib.Path, name: str, make) -> None:
     """Makes a part, unless it was finished before."""
     done = out / "done" / name
@@ -84,12 +96,12 @@ def made(out: pathlib.Path, name: str, make) -> None:
 
 @contextlib.contextmanager
 def serving(command: list):
-    """A server that says where it listens in a line of JSON; its process and its port."""
-    server = subprocess.Popen([str(word) for word in command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    """A server that says where it listens in a line of JSON, and what is wrong on our stderr; its process and its port."""
+    server = subprocess.Popen([str(word) for word in command], cwd=ROOT, stdout=subprocess.PIPE)
     try:
         line = server.stdout.readline()
         if not line:
-            raise Failed(f"{' '.join(map(str, command))} did not start; start it by hand to see why")
+            raise Failed(f"{' '.join(map(str, command))} did not start")
         yield server, int(json.loads(line)["url"].rsplit(":", 1)[1])
     finally:
         server.terminate()
@@ -98,8 +110,10 @@ def serving(command: list):
 
 def of_candor(bench: Bench):
     limits = ["--max-waiting", 512, "--connections-per-address", 512, "--batch-rows", BATCH_ROWS]
-    return serving([CANDOR, "serve", bench.model, "--name", NAME, "--listen", "127.0.0.1:0", "--json", *limits, "--device", "cpu"])
+    # As the other holds its weights.
+    limits += ["--precision", "f32", "--device", "cpu"]
+    return serving([CANDOR, "serve", bench.model, "--name", NAME, "--listen", "127.0.0.1:0", "--json", *limits])
 
 
 def of_transformers(bench: Bench):
-    return serving([PYTHON, ROOT / "bench/torch_peer/serve.py", bench.exported(), BATCH_ROWS])
+    return serving([PYTHON, PEER, bench.exported(), BATCH_ROWS])

@@ -3,9 +3,10 @@
 Usage: serve.py FOLDER ROWS. FOLDER is what `candor export` wrote, ROWS how many answers are written together. Says where it
 listens in a line of JSON.
 
-What one writes without an engine: a thread for each connection, one queue, rows padded on the left. A batch is written to its end
-before the next begins; a client has its tokens as they come, and its end when its own answer ends. Of a question it reads images,
-text and `max_tokens`; tokens are drawn as the model has them.
+What one writes without an engine: a thread for each connection, one queue, rows padded on the left. Where the batch before had one row
+nobody waits for others, so that a client that is alone loses no time to it. A batch is written to its end before the next begins; a
+client has its tokens as they come, and its end when its own answer ends. Of a question it reads images, text and `max_tokens`; tokens
+are drawn as the model has them.
 """
 
 import base64
@@ -27,10 +28,12 @@ from transformers.generation.streamers import BaseStreamer
 
 # How long the first of a batch waits for others.
 WINDOW_SECS = 0.01
+# What comes in the place of the tokens that are left of an answer that is not written to its end.
+FAILED = object()
 
 
 class Asked:
-    """A question, and where its tokens go: each id, then none."""
+    """A question, and where its tokens go: each id, then none; FAILED instead where its batch failed."""
 
     def __init__(self, request: dict):
         self.images, self.parts = [], []
@@ -69,14 +72,14 @@ class Told(BaseStreamer):
                 self.close(asked)
 
     @staticmethod
-    def close(asked: Asked) -> None:
+    def close(asked: Asked, last=None) -> None:
         asked.has_ended = True
-        asked.tokens.put(None)
+        asked.tokens.put(last)
 
-    def end(self) -> None:
+    def end(self, last=None) -> None:
         for asked in self.batch:
             if not asked.has_ended:
-                self.close(asked)
+                self.close(asked, last)
 
 
 class Model:
@@ -86,16 +89,18 @@ class Model:
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
         self.model, self.rows, self.waiting = model.eval(), rows, queue.Queue()
         self.end, self.pad = self.processor.tokenizer.eos_token_id, self.processor.tokenizer.pad_token_id
+        self.n_before = 0
 
     def batch(self) -> list:
-        """The next question, and those that come shortly after it."""
+        """The next question, and those that wait too; where the batch before was more than one, those that come shortly after it."""
         found = [self.waiting.get()]
-        until = time.monotonic() + WINDOW_SECS
+        until = time.monotonic() + (WINDOW_SECS if self.n_before > 1 else 0.0)
         while len(found) < self.rows:
             try:
                 found.append(self.waiting.get(timeout=max(0.0, until - time.monotonic())))
             except queue.Empty:
                 break
+        self.n_before = len(found)
         return found
 
     def run(self) -> None:
@@ -105,9 +110,9 @@ class Model:
             try:
                 self.answer(batch, told)
             except Exception as error:
-                # Those who wait for it must not wait for ever; they see an answer without text.
+                # Those who wait for it must not wait for ever, nor take what they have for an answer.
                 print(f"peer: {error!r}", file=sys.stderr)
-                told.end()
+                told.end(FAILED)
 
     @torch.inference_mode()
     def answer(self, batch: list, told: Told) -> None:
@@ -127,6 +132,9 @@ class Model:
 
 def handler(model: Model) -> type:
     class Handler(BaseHTTPRequestHandler):
+        # A token is sent when it is written, and does not wait for the client's word on the one before.
+        disable_nagle_algorithm = True
+
         def do_POST(self) -> None:
             asked = Asked(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             model.waiting.put(asked)
@@ -134,6 +142,9 @@ def handler(model: Model) -> type:
             self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
             while (token := asked.tokens.get()) is not None:
+                if token is FAILED:
+                    # A stream without [DONE] is none.
+                    return
                 text = model.processor.tokenizer.decode([token], skip_special_tokens=True)
                 self.event({"choices": [{"index": 0, "delta": {"content": text}}]})
             self.event({"choices": [], "usage": {"completion_tokens": asked.n_said}})

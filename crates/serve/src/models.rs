@@ -32,12 +32,23 @@ pub(crate) struct Reward {
 pub(crate) struct Catalogue {
     /// As [`Models::names`].
     pub names: Vec<String>,
-    /// Names of reward models, whether each is shown facts, and the processor of its images where that is another.
-    pub rewards: Vec<(String, bool, Option<ImageProcessor>)>,
+    pub rewards: Vec<Scorer>,
     /// Texts that the model's tokenizer reads as tokens of the template, wherever they stand.
     pub specials: Vec<String>,
     /// Of the model's images.
     pub processor: ImageProcessor,
+}
+
+/// What a request to a reward model is checked against.
+#[derive(Debug, Clone)]
+pub(crate) struct Scorer {
+    pub name: String,
+    /// Whether it is shown facts.
+    pub with_facts: bool,
+    /// As [`Catalogue::specials`], of its own tokenizer.
+    pub specials: Vec<String>,
+    /// Of its images, where that is another than the model's.
+    pub processor: Option<ImageProcessor>,
 }
 
 impl Models {
@@ -123,8 +134,13 @@ impl Models {
 
     pub(crate) fn catalogue(&self) -> Catalogue {
         let rewards = self.rewards.iter().map(|reward| {
-            let processor = reward.base.as_ref().map(|base| base.processor.clone());
-            (reward.name.clone(), reward.model.with_facts(), processor)
+            let bundle = reward.base.as_ref().unwrap_or(&self.bundle);
+            Scorer {
+                name: reward.name.clone(),
+                with_facts: reward.model.with_facts(),
+                specials: bundle.tokenizer.specials(),
+                processor: reward.base.as_ref().map(|base| base.processor.clone()),
+            }
         });
         Catalogue {
             names: self.names.clone(),

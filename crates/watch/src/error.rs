@@ -21,6 +21,16 @@ pub enum WatchError {
         #[source]
         source: std::io::Error,
     },
+    /// An MLflow server refuses one request, which says nothing of others.
+    #[error("the MLflow server {url} {problem}; {remedy}")]
+    MlflowRefused {
+        /// Where it is.
+        url: String,
+        /// What it said.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// An MLflow server cannot be used.
     #[error("the MLflow server {url} {problem}; {remedy}")]
     Mlflow {

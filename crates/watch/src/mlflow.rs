@@ -1,7 +1,7 @@
 //! Runs as those of an MLflow server, by its REST API. Training knows nothing of it: what is sent is read in the run folders.
 //!
 //! A run is known again on the server by its tag `candor_run`, a hash of its recipe and of its first line of metrics. So nothing
-//! is kept here, and who sends a run a second time goes on with the last step that the server has.
+//! is kept here, and who sends a run a second time goes on behind the last step that the server has.
 
 mod api;
 #[cfg(test)]
@@ -53,6 +53,8 @@ struct Known {
     /// The step of each file to go on with.
     metrics: u64,
     timings: u64,
+    /// The last step of each number when the run was found, of which the server may have had a part alone.
+    last_steps: HashMap<String, u64>,
     is_finished: bool,
 }
 
@@ -93,23 +95,31 @@ impl Mlflow {
         })
     }
 
-    /// Sends what the runs have written since the last time.
+    /// Sends what the runs have written since the last time. A run that the server refuses keeps no other from it.
     ///
     /// # Errors
-    /// The server refuses or is not reached. What it has it keeps, and the next call goes on from there.
+    /// The server refuses, of which the first time is told, or is not reached, or does not know the key, which ends it. What it
+    /// has it keeps, and the next call goes on from there.
     pub fn send(&mut self, watch: &Watch) -> Result<Sent, WatchError> {
         let mut runs = watch.runs();
         runs.look();
         let mut sent = Sent::default();
+        let mut refused = None;
         for (id, run) in runs.runs.iter().enumerate() {
             if run.metrics.last_step().is_none() {
                 sent.n_without += 1;
                 continue;
             }
-            sent.n_numbers += self.send_run(&run.summary(id), run)?;
-            sent.n_runs += 1;
+            match self.send_run(&run.summary(id), run) {
+                Ok(n_numbers) => {
+                    sent.n_numbers += n_numbers;
+                    sent.n_runs += 1;
+                }
+                Err(error @ WatchError::MlflowRefused { .. }) => refused = refused.or(Some(error)),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(sent)
+        refused.map_or(Ok(sent), Err)
     }
 
     fn send_run(&mut self, summary: &Summary, run: &Watched) -> Result<usize, WatchError> {
@@ -127,7 +137,7 @@ impl Mlflow {
         ];
         let mut n_sent = 0;
         for (group, curves, next) in groups {
-            let numbers = numbers(group, curves, *next, written_ms);
+            let numbers = numbers(group, curves, *next, &known.last_steps, written_ms);
             for part in numbers.chunks(MAX_METRICS) {
                 let batch = json!({"run_id": known.id, "metrics": part});
                 self.api.post("runs/log-batch", &batch)?;
@@ -160,16 +170,24 @@ impl Mlflow {
         });
         let found = self.api.post("runs/search", &asked)?;
         let known = match found.pointer("/runs/0") {
-            Some(there) => Known {
-                id: self.api.text(there, "/info/run_id")?,
-                mark,
-                // The last step once more: of it the server may have a part.
-                metrics: last_step(there, false),
-                timings: last_step(there, true),
-                is_finished: there
-                    .pointer("/info/status")
-                    .is_some_and(|status| status == "FINISHED"),
-            },
+            Some(there) => {
+                let last_steps = last_steps(there);
+                let last = |of_timings: bool| {
+                    let keys = last_steps.iter();
+                    let own = keys.filter(|(key, _)| key.starts_with("timing/") == of_timings);
+                    own.map(|(_, &step)| step).max().unwrap_or_default()
+                };
+                Known {
+                    id: self.api.text(there, "/info/run_id")?,
+                    mark,
+                    metrics: last(false),
+                    timings: last(true),
+                    last_steps,
+                    is_finished: there
+                        .pointer("/info/status")
+                        .is_some_and(|status| status == "FINISHED"),
+                }
+            }
             None => self.begin(mark, summary, run)?,
         };
         for part in parameters(run.recipe()).chunks(MAX_PARAMETERS) {
@@ -195,6 +213,7 @@ impl Mlflow {
             mark,
             metrics: 0,
             timings: 0,
+            last_steps: HashMap::new(),
             is_finished: false,
         })
     }
@@ -213,29 +232,40 @@ fn mark(folder: &Path) -> String {
     sha256::of_bytes([recipe, line])
 }
 
-/// The last step that the server has of a run's timings, or of its metrics.
-fn last_step(run: &Value, of_timings: bool) -> u64 {
+/// The last step that the server has of each number of a run.
+fn last_steps(run: &Value) -> HashMap<String, u64> {
     let latest = run.pointer("/data/metrics").and_then(Value::as_array);
-    let steps = latest.into_iter().flatten().filter_map(|latest| {
-        let is_timing = latest["key"].as_str()?.starts_with("timing/");
+    let mut steps = HashMap::new();
+    for latest in latest.into_iter().flatten() {
         // Integers of 64 bits are text in the JSON of some servers.
         let step = &latest["step"];
         let step = step
             .as_u64()
-            .or_else(|| step.as_str().and_then(|step| step.parse().ok()))?;
-        (is_timing == of_timings).then_some(step)
-    });
-    steps.max().unwrap_or_default()
+            .or_else(|| step.as_str().and_then(|step| step.parse().ok()));
+        if let (Some(key), Some(step)) = (latest["key"].as_str(), step) {
+            let last = steps.entry(key.to_owned()).or_insert(step);
+            *last = step.max(*last);
+        }
+    }
+    steps
 }
 
-/// The numbers of a file from a step on, in its order. It has no clock, so they all have the time of its last change.
-fn numbers(group: &str, curves: &Curves, from: u64, written_ms: u64) -> Vec<Value> {
+/// The numbers of a file from a step on, in its order, without those that are no newer than `last_steps`. It has no clock, so they
+/// all have the time of its last change.
+fn numbers(
+    group: &str,
+    curves: &Curves,
+    from: u64,
+    last_steps: &HashMap<String, u64>,
+    written_ms: u64,
+) -> Vec<Value> {
     let rows = curves.rows(from);
     let numbers = rows.flat_map(|(step, fields)| {
-        fields.map(move |(name, value)| {
-            json!({
-                "key": key(&format!("{group}/{name}")), "value": value, "timestamp": written_ms, "step": step,
-            })
+        fields.filter_map(move |(name, value)| {
+            let key = key(&format!("{group}/{name}"));
+            let is_new = last_steps.get(&key).is_none_or(|&last| step > last);
+            is_new
+                .then(|| json!({"key": key, "value": value, "timestamp": written_ms, "step": step}))
         })
     });
     numbers.collect()

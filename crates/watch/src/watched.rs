@@ -26,6 +26,8 @@ pub(crate) struct Watched {
     pub metrics: Curves,
     pub timings: Curves,
     recipe: Table,
+    /// When the recipe that was read was written, and its length.
+    version: Option<(SystemTime, u64)>,
 }
 
 /// What is said of a run at a glance.
@@ -47,15 +49,20 @@ pub(crate) struct Summary {
 impl Watched {
     fn new(folder: PathBuf, name: String) -> Self {
         Self {
-            recipe: recipe(&folder.join("resolved.toml")),
             folder,
             name,
             ..Self::default()
         }
     }
 
-    /// Reads what was written since the last look.
+    /// Reads what was written since the last look; the recipe too, which is another where a run was begun anew.
     pub(crate) fn look(&mut self) {
+        let path = self.folder.join("resolved.toml");
+        let version = version(&path);
+        if version != self.version {
+            self.recipe = recipe(&path);
+            self.version = version;
+        }
         self.metrics.follow(&self.folder.join("metrics.jsonl"));
         self.timings.follow(&self.folder.join("timings.jsonl"));
     }
@@ -106,6 +113,12 @@ impl Watched {
         let root = Path::new(text("root").unwrap_or_default());
         Some(root.join(text("images")?))
     }
+}
+
+/// What tells a file from the one that was there before; none where there is none.
+fn version(path: &Path) -> Option<(SystemTime, u64)> {
+    let about = path.metadata().ok()?;
+    Some((about.modified().ok()?, about.len()))
 }
 
 /// An unreadable recipe tells nothing, and hinders nothing.

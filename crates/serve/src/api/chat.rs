@@ -51,7 +51,7 @@ impl ChatRequest {
         let model = known.iter().position(|known| *known == name);
         let model = model.ok_or_else(|| Refusal::no_model(&name, &known))?;
         let messages = Messages::read(fields.required("messages")?, Speaker::Human)?;
-        messages.check_words(&catalogue.specials)?;
+        messages.check_words(messages.turns.len(), &catalogue.specials)?;
         let most = settings.max_new_tokens as u64;
         let lengths = [
             fields.whole("max_completion_tokens", [1, most])?,

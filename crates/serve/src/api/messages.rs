@@ -67,19 +67,14 @@ impl Messages {
     }
 
     /// Refuses words that the model's tokenizer reads as tokens of its template, of which `specials` are all: who writes them
-    /// would speak for another role. The places of images in the turns are no words of a message.
-    pub(crate) fn check_words(&self, specials: &[String]) -> Result<(), Refusal> {
-        let turns = self.turns.iter().map(|turn| &turn.value);
+    /// would speak for another role. Of the turns the first `n_turns` are looked at; the places of images in them are no words of
+    /// a message.
+    pub(crate) fn check_words(&self, n_turns: usize, specials: &[String]) -> Result<(), Refusal> {
+        let turns = self.turns[..n_turns].iter().map(|turn| &turn.value);
         // Every message is the system's or a turn.
         for (at, words) in self.system.iter().chain(turns).enumerate() {
-            let held = |special: &&String| *special != IMAGE && words.contains(special.as_str());
-            if let Some(special) = specials.iter().find(held) {
-                let path = format!("messages[{at}].content");
-                let message = format!(
-                    "`{path}` holds `{special}`, which the model reads as a sign of its own and not as words; leave it out"
-                );
-                return Err(Refusal::field(path, message));
-            }
+            let specials = specials.iter().filter(|special| *special != IMAGE);
+            only_words(words, &format!("messages[{at}].content"), specials)?;
         }
         Ok(())
     }
@@ -149,6 +144,22 @@ impl Messages {
         self.images.extend(images);
         Ok(())
     }
+}
+
+/// Refuses a text that holds one of `specials`.
+pub(crate) fn only_words<'a>(
+    words: &str,
+    path: &str,
+    specials: impl IntoIterator<Item = &'a String>,
+) -> Result<(), Refusal> {
+    let mut specials = specials.into_iter();
+    let Some(special) = specials.find(|special| words.contains(special.as_str())) else {
+        return Ok(());
+    };
+    let message = format!(
+        "`{path}` holds `{special}`, which the model reads as a sign of its own and not as words; leave it out"
+    );
+    Err(Refusal::field(path, message))
 }
 
 fn role_of(speaker: Speaker) -> &'static str {

@@ -4,7 +4,7 @@ use candor_data::{Choice, Facts, Speaker};
 use serde_json::{Value, json};
 
 use super::fields::{Fields, list, text};
-use super::messages::Messages;
+use super::messages::{Messages, only_words};
 use super::refusal::Refusal;
 use crate::models::Catalogue;
 
@@ -27,7 +27,7 @@ impl ScoreRequest {
         let known: Vec<&str> = catalogue
             .rewards
             .iter()
-            .map(|(name, ..)| name.as_str())
+            .map(|scorer| scorer.name.as_str())
             .collect();
         let reward = known.iter().position(|known| *known == name);
         let reward = reward.ok_or_else(|| match known[..] {
@@ -38,7 +38,10 @@ impl ScoreRequest {
             },
             _ => Refusal::no_model(&name, &known),
         })?;
+        let scorer = &catalogue.rewards[reward];
         let messages = Messages::read(fields.required("messages")?, Speaker::Gpt)?;
+        // The answer, which comes last, is made plain words where it is scored.
+        messages.check_words(messages.turns.len() - 1, &scorer.specials)?;
         if messages.system.is_some() {
             return Err(Refusal::unsupported(
                 "messages[0].role",
@@ -57,13 +60,16 @@ impl ScoreRequest {
         };
         fields.pass_over(&["user"]);
         fields.end()?;
-        if catalogue.rewards[reward].1 && facts.is_empty() {
+        if scorer.with_facts && facts.is_empty() {
             return Err(Refusal::field(
                 "facts",
                 format!(
                     "`{name}` is shown facts; give `facts`, such as {{\"captions\": [\"A red bus.\"]}}"
                 ),
             ));
+        }
+        if scorer.with_facts {
+            check_facts(&facts, &scorer.specials)?;
         }
         Ok(Self {
             reward,
@@ -108,6 +114,19 @@ fn read_facts(value: Value) -> Result<Facts, Refusal> {
         correct_option,
         objects,
     })
+}
+
+/// Refuses facts that are more than words, as [`Messages::check_words`] does messages. Names of objects are not shown.
+fn check_facts(facts: &Facts, specials: &[String]) -> Result<(), Refusal> {
+    for (name, lines) in [
+        ("captions", &facts.captions),
+        ("rationale", &facts.rationale),
+    ] {
+        for (at, line) in lines.iter().enumerate() {
+            only_words(line, &format!("facts.{name}[{at}]"), specials)?;
+        }
+    }
+    Ok(())
 }
 
 /// The answer: the raw score, and how many standard deviations it is above the mean of the held-out scores, if those

@@ -82,7 +82,7 @@ fn entries(app: &App) -> Vec<Value> {
     let writers = writers.map(|(name, kind)| entry(name, kind));
     let rewards = app.catalogue.rewards.iter();
     writers
-        .chain(rewards.map(|(name, ..)| entry(name, "reward")))
+        .chain(rewards.map(|scorer| entry(&scorer.name, "reward")))
         .collect()
 }
 

@@ -34,10 +34,10 @@ async fn scored(app: &App, client: Client, request: Request) -> Result<Value, Re
         facts,
     } = ScoreRequest::read(value, &app.catalogue)?;
     let place = place(app)?;
-    let (name, _, processor) = &app.catalogue.rewards[reward];
+    let scorer = &app.catalogue.rewards[reward];
     let images = app
         .images
-        .load(&messages.images, processor.as_ref())
+        .load(&messages.images, scorer.processor.as_ref())
         .await?;
     drop(messages.images);
     drop(permit);
@@ -54,5 +54,10 @@ async fn scored(app: &App, client: Client, request: Request) -> Result<Value, Re
     let sent = app.orders.send(Order::Score(Box::new(order)));
     sent.map_err(|_| Refusal::stopping())?;
     let score = reply.await.map_err(|_| Refusal::stopping())??;
-    Ok(score::answer(name, score.raw, score.mean, score.std))
+    Ok(score::answer(
+        &scorer.name,
+        score.raw,
+        score.mean,
+        score.std,
+    ))
 }

@@ -23,20 +23,21 @@ const MISSING: &str = "RESOURCE_DOES_NOT_EXIST";
 
 const CHECK_URL: &str = "check --mlflow: it is the address that a browser shows MLflow at, such as http://127.0.0.1:5000";
 const CHECK_SERVER: &str = "start the server, or check --mlflow";
+const CHECK_LOG: &str = "the server's log may say more";
 const CHECK_KEY: &str =
     "set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD";
 
-/// What MLflow's own clients send of a user: a token, or a name and a password, from the variables that they read.
+/// What MLflow's own clients send of a user, from the variables that they read: name and password where both are set, else a token.
 #[must_use]
 pub fn authorization(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    if let Some(token) = set("MLFLOW_TRACKING_TOKEN") {
-        return Some(format!("Bearer {token}"));
+    let name = set("MLFLOW_TRACKING_USERNAME");
+    if let Some((name, password)) = name.zip(set("MLFLOW_TRACKING_PASSWORD")) {
+        let both = STANDARD.encode(format!("{name}:{password}"));
+        return Some(format!("Basic {both}"));
     }
-    let name = set("MLFLOW_TRACKING_USERNAME")?;
-    let password = set("MLFLOW_TRACKING_PASSWORD").unwrap_or_default();
-    let both = STANDARD.encode(format!("{name}:{password}"));
-    Some(format!("Basic {both}"))
+    let token = set("MLFLOW_TRACKING_TOKEN")?;
+    Some(format!("Bearer {token}"))
 }
 
 /// The way to a server.
@@ -146,7 +147,7 @@ impl Api {
         let text = answer.pointer(place).and_then(Value::as_str);
         text.map(str::to_owned).ok_or_else(|| {
             let problem = format!("gave an answer without `{place}`");
-            self.error(&problem, CHECK_URL)
+            self.refusal(&problem, CHECK_URL)
         })
     }
 
@@ -176,26 +177,41 @@ impl Api {
                 Err(self.error(&problem, CHECK_KEY))
             }
             _ => {
-                let said = body["message"]
-                    .as_str()
-                    .unwrap_or("nothing that MLflow says");
+                let (said, remedy) = match body["message"].as_str() {
+                    Some(said) => (said, CHECK_LOG),
+                    None => ("nothing that MLflow says", CHECK_URL),
+                };
                 let problem = format!("answered {status} to {route}: {said}");
-                Err(self.error(&problem, CHECK_URL))
+                Err(self.refusal(&problem, remedy))
             }
         }
     }
 
+    /// What keeps all requests from being answered.
     fn error(&self, problem: &str, remedy: &'static str) -> WatchError {
+        WatchError::Mlflow {
+            url: format!("at {}", self.url),
+            problem: self.without_key(problem),
+            remedy,
+        }
+    }
+
+    /// What is wrong with one request.
+    fn refusal(&self, problem: &str, remedy: &'static str) -> WatchError {
+        WatchError::MlflowRefused {
+            url: format!("at {}", self.url),
+            problem: self.without_key(problem),
+            remedy,
+        }
+    }
+
+    fn without_key(&self, problem: &str) -> String {
         let key = self.authorization.as_ref();
         let key = key.and_then(|authorization| authorization.split_once(' '));
         let problem = key.map_or_else(
             || problem.to_owned(),
             |(_, key)| problem.replace(key, "[key]"),
         );
-        WatchError::Mlflow {
-            url: format!("at {}", self.url),
-            problem: problem.chars().take(MAX_CHARS).collect(),
-            remedy,
-        }
+        problem.chars().take(MAX_CHARS).collect()
     }
 }

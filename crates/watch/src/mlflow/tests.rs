@@ -13,7 +13,8 @@ struct Store {
     runs: Vec<Value>,
     /// Numbers in the order in which they came: run, key, step, value.
     numbers: Vec<(usize, String, u64, f64)>,
-    parameters: HashMap<String, String>,
+    /// By run and key.
+    parameters: HashMap<(usize, String), String>,
     /// Requests to log so many numbers are left until one fails.
     n_until_failure: Option<usize>,
 }
@@ -78,6 +79,10 @@ impl Store {
         }
     }
 
+    fn parameter(&self, run: usize, name: &str) -> &str {
+        &self.parameters[&(run, name.to_owned())]
+    }
+
     fn log(&mut self, body: &Value) -> (u16, Value) {
         let list = |name: &str| body[name].as_array().cloned().unwrap_or_default();
         let (metrics, params) = (list("metrics"), list("params"));
@@ -89,7 +94,8 @@ impl Store {
         }
         for param in params {
             let text = |name: &str| param[name].as_str().unwrap().to_owned();
-            let before = self.parameters.insert(text("key"), text("value"));
+            let place = (at(body), text("key"));
+            let before = self.parameters.insert(place, text("value"));
             assert!(
                 before.is_none_or(|before| before == text("value")),
                 "{param}"
@@ -215,9 +221,9 @@ fn a_run_is_sent_once_however_often_it_is_sent() {
             ("run.out", "runs/ppo"),
             ("a", "[\"x\", 2]"),
         ] {
-            assert_eq!(store.parameters[name], value, "{name}");
+            assert_eq!(store.parameter(0, name), value, "{name}");
         }
-        let rate = &store.parameters["optimizer.learning_rate"];
+        let rate = store.parameter(0, "optimizer.learning_rate");
         assert_eq!(rate.parse(), Ok(1e-5));
     }
     // The run goes on; who sends it then has never seen it before, and its request breaks off behind one number.
@@ -229,8 +235,8 @@ fn a_run_is_sent_once_however_often_it_is_sent() {
         error.contains("answered 500 to runs/log-batch: no disk"),
         "{error}"
     );
-    // The last step is sent once more with the two new ones, and the timing.
-    assert_eq!(another.send(&watch).unwrap().n_numbers, 3 * 2 + 1);
+    // Two new steps of two numbers, of which it has one already; nothing of the steps before, and no timing.
+    assert_eq!(another.send(&watch).unwrap().n_numbers, 3);
     let store = store.lock().unwrap();
     assert_eq!((store.runs.len(), store.experiments.len()), (1, 1));
     assert_eq!(store.runs[0]["info"]["status"], "FINISHED");
@@ -238,12 +244,40 @@ fn a_run_is_sent_once_however_often_it_is_sent() {
         let own = store.numbers.iter().filter(|number| number.2 == step);
         let kl = own.filter(|number| number.1 == "rl/kl_mean");
         let differences: Vec<f64> = kl.map(|number| number.3 - step as f64).collect();
-        let is_own = |difference: &f64| (difference - 0.5).abs() < 1e-9;
-        assert!(
-            !differences.is_empty() && differences.iter().all(is_own),
-            "{step}"
-        );
+        assert_eq!(differences, [0.5], "{step}");
     }
+}
+
+#[test]
+fn a_run_that_is_refused_keeps_no_other_from_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let folders = ["a", "b"].map(|name| dir.path().join(name));
+    write_run(&folders[0], 2);
+    write_run(&folders[1], 3);
+    // Two runs of one recipe and one first line would be one.
+    fs::write(folders[1].join("resolved.toml"), "[run]\nsteps = 9\n").unwrap();
+    let (url, store) = server();
+    let watch = Watch::open(vec![dir.path().to_owned()]).unwrap();
+    let mut mlflow = Mlflow::open(&url, "demo", key()).unwrap();
+    store.lock().unwrap().n_until_failure = Some(0);
+    let error = mlflow.send(&watch).unwrap_err().to_string();
+    assert!(
+        error.contains("no disk; the server's log") && !error.contains("--mlflow"),
+        "{error}"
+    );
+    let n_of = |run: usize| {
+        let store = store.lock().unwrap();
+        store
+            .numbers
+            .iter()
+            .filter(|number| number.0 == run)
+            .count()
+    };
+    assert_eq!([n_of(0), n_of(1)], [0, 3 * 2]);
+    // What was refused is sent with the next look.
+    let sent = mlflow.send(&watch).unwrap();
+    assert_eq!((sent.n_runs, sent.n_numbers), (2, 2 * 2));
+    assert_eq!([n_of(0), n_of(1)], [2 * 2, 3 * 2]);
 }
 
 #[test]
@@ -254,6 +288,7 @@ fn a_run_that_was_begun_anew_is_another() {
     let watch = Watch::open(vec![dir.path().to_owned()]).unwrap();
     let mut mlflow = Mlflow::open(&url, "demo", key()).unwrap();
     mlflow.send(&watch).unwrap();
+    fs::write(dir.path().join("resolved.toml"), "[run]\nsteps = 1\n").unwrap();
     fs::write(
         dir.path().join("metrics.jsonl"),
         "{\"step\":1,\"kl_mean\":9}\n",
@@ -266,6 +301,11 @@ fn a_run_that_was_begun_anew_is_another() {
         store.numbers.last(),
         Some(&(1, "rl/kl_mean".to_owned(), 1, 9.0))
     );
+    // It has its own recipe, and is done when that says so.
+    let steps = [0, 1].map(|run| store.parameter(run, "run.steps"));
+    assert_eq!(steps, ["602", "1"]);
+    let status = |run: usize| &store.runs[run]["info"]["status"];
+    assert_eq!([status(0), status(1)], ["RUNNING", "FINISHED"]);
 }
 
 #[test]
@@ -310,4 +350,12 @@ fn the_key_is_that_of_mlflows_own_clients() {
     // `printf me:secret | base64`
     let both = found(&[(name, "me"), (password, "secret")]);
     assert_eq!(both.as_deref(), Some("Basic bWU6c2VjcmV0"));
+    // MLflow's clients take them before a token, and a name alone never.
+    let all = found(&[(token, "t"), (name, "me"), (password, "secret")]);
+    assert_eq!(all, both);
+    assert_eq!(
+        found(&[(token, "t"), (name, "me")]).as_deref(),
+        Some("Bearer t")
+    );
+    assert_eq!(found(&[(name, "me")]), None);
 }

@@ -6,7 +6,6 @@ mod annotating;
 mod body;
 mod guidelines;
 mod images;
-mod login_limit;
 mod machines;
 mod metrics;
 mod origin;
@@ -25,7 +24,6 @@ use candor_web::Limits;
 use tokio::net::TcpListener;
 
 use self::images::Images;
-use self::login_limit::LoginLimit;
 use self::machines::Recent;
 use self::metrics::Metrics;
 use self::password::Passwords;
@@ -40,7 +38,6 @@ pub struct App {
     project: Project,
     store: Store,
     guidelines: String,
-    login_limit: LoginLimit,
     passwords: Passwords,
     images: Images,
     metrics: Metrics,
@@ -56,7 +53,6 @@ impl App {
     pub fn new(project: Project, store: Store) -> Result<Arc<Self>, AnnotateError> {
         Ok(Arc::new(Self {
             guidelines: guidelines::html(&project.guidelines()?),
-            login_limit: LoginLimit::default(),
             passwords: Passwords::default(),
             images: Images::new(&project),
             metrics: Metrics::default(),

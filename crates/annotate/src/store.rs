@@ -11,11 +11,13 @@ mod database;
 mod events;
 mod items;
 mod judged;
+mod logins;
 mod members;
 mod outcome;
 mod overview;
 mod pauses;
 mod people;
+mod pulse;
 mod release;
 mod renewals;
 mod schema;
@@ -23,6 +25,7 @@ mod serving;
 mod sessions;
 mod standing;
 mod tasks;
+mod together;
 mod training;
 mod transfer;
 mod undo;
@@ -35,6 +38,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::time::timeout;
 
 pub use self::adjudication::{Case, Flag, Judgement, Queue, Waiting, Why};
 pub use self::answers::{Receipt, Submission};
@@ -46,6 +50,7 @@ pub use self::judged::{Evidence, Given, GoldAnswer, Judged};
 pub use self::members::{Amendment, Invite, Member};
 pub use self::overview::{Day, Overview, Timed, Told};
 pub use self::people::{Person, Role, Stage};
+use self::pulse::Pulse;
 pub use self::release::FlagReason;
 pub use self::schema::VERSION;
 pub use self::serving::Serving;
@@ -60,6 +65,26 @@ use crate::project::{Project, Protocol, Training};
 const BUSY: Duration = Duration::from_secs(10);
 /// Connections that read.
 const N_READERS: u32 = 4;
+/// How soon a database answers that is well.
+const SOON: Duration = Duration::from_secs(2);
+
+/// What PostgreSQL is to hold to on our connections.
+const POSTGRES: [(&str, &str); 6] = [
+    // A plan that was made while a table was empty would be kept when the table is full.
+    ("plan_cache_mode", "force_custom_plan"),
+    // A machine that vanishes says no farewell. What its transactions had locked others would wait for, for hours: so
+    // PostgreSQL finds out within half a minute that nobody is there any more.
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "30000"),
+    // A process that hangs in the middle of a transaction, but not one that only fetches much.
+    ("idle_in_transaction_session_timeout", "60000"),
+];
+
+/// The newest lease time that the database knows.
+const NEWEST: &str = "SELECT MAX(newest) AS newest FROM (SELECT MAX(lease_from) AS newest FROM slots \
+    UNION ALL SELECT MAX(now_ms) FROM lease_clock UNION ALL SELECT MAX(since) FROM login_failures) AS times";
 
 /// A project's database.
 #[derive(Clone)]
@@ -81,6 +106,7 @@ pub(crate) struct Rules {
     training: Training,
     clock: Arc<dyn Clock>,
     lease_time: LeaseTime,
+    pulse: Pulse,
 }
 
 impl Rules {
@@ -113,8 +139,7 @@ impl Store {
         let mut file = None;
         let (readers, writer_pool) = if is_postgres(&project.database) {
             let options: PgConnectOptions = project.database.parse().map_err(unreachable)?;
-            // A plan that was made while a table was empty would be kept when the table is full.
-            let options = options.options([("plan_cache_mode", "force_custom_plan")]);
+            let options = options.options(POSTGRES);
             let pool = PgPoolOptions::new()
                 .max_connections(16)
                 .connect_with(options)
@@ -129,9 +154,7 @@ impl Store {
         };
         schema::migrate(&writer_pool, &name).await?;
         let mut connection = readers.acquire().await?;
-        let newest = connection
-            .int("SELECT MAX(lease_from) AS newest FROM slots", values![])
-            .await?;
+        let newest = connection.int(NEWEST, values![]).await?;
         drop(connection);
         let lease_time = LeaseTime::resume(newest, clock.as_ref());
         Ok(Self {
@@ -144,6 +167,7 @@ impl Store {
                 training: project.training.clone(),
                 clock,
                 lease_time,
+                pulse: Pulse::default(),
             }),
             name,
             file,
@@ -168,20 +192,29 @@ impl Store {
     {
         let rules = Arc::clone(&self.rules);
         self.writer
-            .write(move |connection| Box::pin(async move { work(connection, &rules).await }))
+            .write(move |connection| {
+                Box::pin(async move {
+                    rules.require_pulse(pulse::LOST_MS)?;
+                    work(connection, &rules).await
+                })
+            })
             .await
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, soon, and to a server among others still lets it change anything.
     ///
     /// # Errors
-    /// As the database says.
+    /// [`AnnotateError::NotCommitted`] if the database does not know of this server any more; as the database says.
     pub async fn check(&self) -> Result<(), AnnotateError> {
-        self.read()
-            .await?
-            .int("SELECT COUNT(*) AS n FROM invites", values![])
-            .await
-            .map(drop)
+        self.rules.require_pulse(pulse::LATE_MS)?;
+        let count = async {
+            let sql = "SELECT COUNT(*) AS n FROM invites";
+            self.read().await?.int(sql, values![]).await.map(drop)
+        };
+        let silent = |_| AnnotateError::NotCommitted {
+            reason: "it does not answer".into(),
+        };
+        timeout(SOON, count).await.map_err(silent)?
     }
 }
 

@@ -128,8 +128,20 @@ async fn submit(
     let sql = "UPDATE slots SET state = 'answered', draft = NULL, again = NULL, note = NULL \
                WHERE assignment = $1 AND state IN ('leased', 'open')";
     if connection.execute(sql, values![&held.assignment]).await? == 0 {
-        // Taken by somebody else, or answered in another window, since the slot was looked at.
-        return late(connection, rules, person, submission, Some(held.item)).await;
+        // Taken by somebody else, or answered in another window, since the slot was looked at; or this very answer was sent
+        // again, to another server perhaps, while the first sending of it was being stored.
+        let again = repeated(
+            connection,
+            rules,
+            person,
+            submission,
+            &fingerprint,
+            Some(&held),
+        );
+        return match again.await? {
+            Some(outcome) => Ok(outcome),
+            None => late(connection, rules, person, submission, Some(held.item)).await,
+        };
     }
     insert(
         connection,

@@ -2,17 +2,27 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use candor_data::{IMAGE_PLACEHOLDER, Turn};
 use serde_json::json as object;
+use tokio::time::sleep;
 
-use super::database::{Connection, json, values};
+use super::database::{Alone, Connection, Dialect, json, values, was_in_the_way};
 use super::events::{self, Event};
 use super::{Rules, Store};
 use crate::error::AnnotateError;
 use crate::project::Kind;
 use crate::task::Expected;
 use crate::token;
+
+/// On PostgreSQL people go on working at other servers while one imports. New ranks change rows in another order than
+/// answers do, so an import gives way before PostgreSQL would end either of the two, and is tried again.
+const GIVE_WAY: &str = "SET LOCAL lock_timeout = '500ms'";
+/// How often an import that gave way is tried again, and after what pause.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What is known of a gold or training item: its right answer, where `a` is the first output.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,13 +93,33 @@ impl Store {
     /// # Errors
     /// [`AnnotateError::Changed`] if one is there with other content; nothing is added then.
     pub async fn import(&self, origin: &Path, items: Vec<NewItem>) -> Result<usize, AnnotateError> {
+        let items = Arc::new(items);
+        for _ in 0..TRIES {
+            let imported = self.import_once(origin, Arc::clone(&items)).await;
+            if !imported.as_ref().is_err_and(was_in_the_way) {
+                return imported;
+            }
+            sleep(PAUSE).await;
+        }
+        self.import_once(origin, items).await
+    }
+
+    async fn import_once(
+        &self,
+        origin: &Path,
+        items: Arc<Vec<NewItem>>,
+    ) -> Result<usize, AnnotateError> {
         let origin = origin.to_owned();
         self.write(move |connection, rules| {
             Box::pin(async move {
+                connection.alone(Alone::Import).await?;
+                if connection.dialect() == Dialect::Postgres {
+                    connection.execute(GIVE_WAY, &[]).await?;
+                }
                 let next = "SELECT COALESCE(MAX(item), 0) + 1 AS next FROM items";
                 let mut item = connection.int(next, values![]).await?;
                 let before = item;
-                for new in &items {
+                for new in items.iter() {
                     let fingerprint = new.fingerprint();
                     let sql = "SELECT fingerprint FROM items WHERE kind = $1 AND name = $2";
                     let found = connection

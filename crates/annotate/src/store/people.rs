@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json as object;
 
-use super::database::{Connection, Row, values};
+use super::database::{Alone, Connection, Row, values};
 use super::events::{self, Event};
 use super::{Rules, Store};
 use crate::error::{AnnotateError, Refusal};
@@ -178,6 +178,7 @@ impl Store {
     ) -> Result<Person, AnnotateError> {
         self.write(move |connection, rules| {
             Box::pin(async move {
+                connection.alone(Alone::Account).await?;
                 let role = invited(connection, rules, &secret).await?.ok_or(Refusal::NotFound("invitation"))?;
                 let key = name_key(&name);
                 let sql = "SELECT COUNT(*) AS n FROM people WHERE name_key = $1";

@@ -28,7 +28,7 @@ macro_rules! table {
 }
 
 /// All tables, those that others refer to first.
-const TABLES: [Table; 10] = [
+const TABLES: [Table; 12] = [
     table!("people" by "number": text ["person" "name" "name_key" "role" "password"]
         int ["number" "attempt" "attempts_from" "n_claims" "guidelines_at" "trained_at" "disabled" "created_at"]),
     table!("invites" by "token_hash": text ["token_hash" "role" "used_by" "renews"] int ["created_at" "expires_at"]),
@@ -44,6 +44,8 @@ const TABLES: [Table; 10] = [
     table!("decisions" by "item": text ["person" "answer"] int ["item" "decided_at"]),
     table!("events" by "seq": text ["person" "kind" "data"] int ["seq" "at" "item"]),
     table!("pauses" by "number": text [] int ["number" "began_at" "ended_at"]),
+    table!("lease_clock" by "clock": text ["rules"] int ["clock" "now_ms"]),
+    table!("login_failures" by "key_hash": text ["key_hash"] int ["n" "since"]),
 ];
 
 impl Table {

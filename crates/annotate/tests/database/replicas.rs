@@ -1,0 +1,185 @@
+//! Two servers of one PostgreSQL database, as far as the database can tell: stores with connections and clocks of their own.
+//! That processes may be killed is in `tests/load`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use candor_annotate::clock::ManualClock;
+use candor_annotate::project::{Kind, Project};
+use candor_annotate::store::{Claim, Role, Store, Submission};
+use candor_annotate::{AnnotateError, Refusal};
+use tokio::time::sleep;
+
+use crate::office::{Office, first, good, item, refusal};
+
+/// Another server's store and clock.
+struct Replica {
+    store: Store,
+    clock: Arc<ManualClock>,
+}
+
+/// A second server of the office's database, with a seed that may be another.
+async fn beside(office: &Office, seed: u64) -> Replica {
+    let project = Project {
+        seed,
+        ..office.project.clone()
+    };
+    let clock = Arc::new(ManualClock::default());
+    let store = Store::open(&project, clock.clone()).await.unwrap();
+    Replica { store, clock }
+}
+
+/// Waits until `done` says so: servers tell each other how far they are once a second.
+async fn until(what: &str, done: &impl AsyncFn() -> bool) {
+    for _ in 0..600 {
+        if done().await {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what} did not come");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_ends_for_all_servers_by_the_clock_that_ran_and_no_time_of_day() {
+    let Some(office) = Office::postgres("overlap = 1\n").await else {
+        return;
+    };
+    office.work(1).await;
+    let people = office.annotators(2).await;
+    let other = beside(&office, office.project.seed).await;
+    let (_one, _two) = (
+        office.store.serve().await.unwrap(),
+        other.store.serve().await.unwrap(),
+    );
+    let task = office.claim(&people[0]).await.unwrap();
+    let claimed = async || {
+        let claim = other.store.claim(people[1].clone(), Vec::new()).await;
+        matches!(claim.unwrap(), Claim::Task(_))
+    };
+    let is_known = async || office.store.check().await.is_ok();
+    other.clock.jump(i64::MAX / 4);
+    office.clock.pass(599_000);
+    until("the first server's pulse", &is_known).await;
+    // Time for the second to hear of it.
+    sleep(Duration::from_millis(2500)).await;
+    assert!(!claimed().await, "599 of 600 seconds have gone");
+    office.clock.pass(1_000);
+    until("the end of the lease", &claimed).await;
+    until("the first server's pulse", &is_known).await;
+    let late = office.answer(&people[0], &task, first(good(&task))).await;
+    assert_eq!(refusal(late), Refusal::LeaseLost);
+
+    // A third begins where the others are by now, not where the newest lease was given.
+    office.clock.pass(600_000);
+    until("the first server's pulse", &is_known).await;
+    let third = beside(&office, office.project.seed).await;
+    let claim = third.store.claim(people[0].clone(), Vec::new()).await;
+    assert!(matches!(claim.unwrap(), Claim::Task(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_go_by_the_same_rules_and_leave_nobody_alone_with_the_database() {
+    let Some(office) = Office::postgres("").await else {
+        return;
+    };
+    let serving = office.store.serve().await.unwrap();
+    let other = beside(&office, office.project.seed + 1).await;
+    let (served, held) = tokio::join!(other.store.serve(), other.store.hold());
+    for refused in [served, held] {
+        assert!(matches!(refused, Err(AnnotateError::Database { .. })));
+    }
+    drop(serving);
+    other.store.serve().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_the_database_has_not_heard_of_changes_nothing() {
+    let Some(office) = Office::postgres("").await else {
+        return;
+    };
+    let _serving = office.store.serve().await.unwrap();
+    let invite = || office.store.invite(Role::Annotator, 1, None);
+    let pool = sqlx::PgPool::connect(&office.project.database)
+        .await
+        .unwrap();
+    let mut held = pool.begin().await.unwrap();
+    sqlx::query("SELECT now_ms FROM lease_clock FOR UPDATE")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    office.clock.pass(4_000);
+    assert!(
+        office.store.check().await.is_err(),
+        "a load balancer is told at once"
+    );
+    invite().await.unwrap();
+    office.clock.pass(6_000);
+    assert!(matches!(
+        invite().await,
+        Err(AnnotateError::NotCommitted { .. })
+    ));
+    held.rollback().await.unwrap();
+    until("the pulse", &async || office.store.check().await.is_ok()).await;
+    invite().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_two_servers_do_at_once_is_done_once() {
+    let Some(office) = Office::postgres("overlap = 1\n").await else {
+        return;
+    };
+    let other = beside(&office, office.project.seed).await;
+    let items = || {
+        (0..40)
+            .map(|i| item(Kind::Work, &format!("w-{i}"), None))
+            .collect()
+    };
+    let from = Path::new("test");
+    let (one, two) = tokio::join!(
+        office.store.import(from, items()),
+        other.store.import(from, items())
+    );
+    let mut n_new = [one.unwrap(), two.unwrap()];
+    n_new.sort_unstable();
+    assert_eq!(n_new, [0, 40]);
+
+    let (link, _) = office.store.invite(Role::Annotator, 1, None).await.unwrap();
+    let (one, two) = tokio::join!(
+        office.store.join(link.clone(), "one".into(), "hash".into()),
+        other.store.join(link.clone(), "two".into(), "hash".into())
+    );
+    assert!(one.is_ok() != two.is_ok(), "a link makes one account");
+
+    let anna = office.person("anna", Role::Annotator).await;
+    for i in 0..20 {
+        let task = office.claim(&anna).await.unwrap();
+        let sent = Submission {
+            assignment: task.assignment,
+            id: format!("id-{i}"),
+            answer: first(candor_annotate::answer::Pick::A),
+            active_ms: 1000,
+        };
+        let (one, two) = tokio::join!(
+            office.store.submit(anna.clone(), sent.clone()),
+            other.store.submit(anna.clone(), sent)
+        );
+        let repeated = [one.unwrap().repeated, two.unwrap().repeated];
+        assert!(repeated[0] != repeated[1], "{repeated:?}");
+    }
+    let events = office.store.events(0).await.unwrap();
+    let n = |kind: &str| events.iter().filter(|event| event.kind == kind).count();
+    assert_eq!((n("answer"), n("late_answer"), n("import")), (20, 0, 1));
+
+    for _ in 0..3 {
+        other.store.attempt_login("anna", None).await.unwrap();
+    }
+    for _ in 0..2 {
+        office.store.attempt_login("anna", None).await.unwrap();
+    }
+    for store in [&office.store, &other.store] {
+        let refused = refusal(store.attempt_login("anna", None).await);
+        assert!(matches!(refused, Refusal::TooManyAttempts { .. }));
+    }
+}

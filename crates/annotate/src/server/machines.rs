@@ -26,7 +26,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
         Ok(()) => "ready\n".into_response(),
         Err(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer\n",
+            "the database does not answer, or not to this server\n",
         )
             .into_response(),
     }

@@ -1,6 +1,6 @@
 //! Whether the database still knows this server.
 //!
-//! A server of a database that others may serve too tells it every second that it is there (`serving.rs`). One that could
+//! A server of a database that others may serve too tells it every second that it is there (`together.rs`). One that could
 //! not for a while may have been given up: `candor annotate move` may copy the database by now, and an answer that is taken
 //! meanwhile would be missing in the copy. So such a server changes nothing until it is known again.
 
@@ -40,7 +40,7 @@ impl Pulse {
 
 impl Rules {
     /// The database has answered to what was asked at `asked_ms`, by the clock of this process.
-    pub(super) fn is_known(&self, asked_ms: i64) {
+    pub(super) fn heard(&self, asked_ms: i64) {
         self.pulse.last_ms.store(asked_ms, Ordering::SeqCst);
     }
 

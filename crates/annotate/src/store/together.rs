@@ -96,7 +96,7 @@ impl Door {
         let asked_ms = clock.running_ms();
         let newest = number(connection, TELL, self.rules.lease_now()).await?;
         self.rules.lease_time.follow(newest, clock);
-        self.rules.is_known(asked_ms);
+        self.rules.heard(asked_ms);
         Ok(())
     }
 

@@ -132,13 +132,13 @@ impl Store {
 
 async fn copy(source: &mut Connection, target: &mut Connection) -> Result<u64, AnnotateError> {
     let sql = "SELECT (SELECT COUNT(*) FROM people) + (SELECT COUNT(*) FROM items) \
-               + (SELECT COUNT(*) FROM events) AS n";
+               + (SELECT COUNT(*) FROM events) + (SELECT COUNT(*) FROM lease_clock) AS n";
     if target.int(sql, values![]).await? > 0 {
         return Err(AnnotateError::Database {
             action: "copy into",
             database: "that is to be filled".into(),
             remedy: "name an empty one",
-            source: "it holds people, items or events already".into(),
+            source: "it holds people, items or events already, or had a server".into(),
         });
     }
     let mut n_rows = 0;

@@ -183,3 +183,26 @@ async fn what_two_servers_do_at_once_is_done_once() {
         assert!(matches!(refused, Refusal::TooManyAttempts { .. }));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_skip_an_item_at_once_both_count() {
+    let Some(office) = Office::postgres("overlap = 2\nskip_limit = 2\n").await else {
+        return;
+    };
+    let other = beside(&office, office.project.seed).await;
+    office.work(20).await;
+    let people = office.annotators(2).await;
+    for _ in 0..20 {
+        let (one, two) = (
+            office.claim(&people[0]).await.unwrap(),
+            office.claim(&people[1]).await.unwrap(),
+        );
+        let (one, two) = tokio::join!(
+            office.store.skip(people[0].clone(), one.assignment),
+            other.store.skip(people[1].clone(), two.assignment)
+        );
+        one.and(two).unwrap();
+    }
+    let judge = office.person("judge", Role::Adjudicator).await;
+    assert_eq!(office.store.queue(&judge).await.unwrap().n_waiting, 20);
+}

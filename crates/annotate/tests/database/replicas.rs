@@ -86,8 +86,19 @@ async fn servers_go_by_the_same_rules_and_leave_nobody_alone_with_the_database()
     };
     let serving = office.store.serve().await.unwrap();
     let other = beside(&office, office.project.seed + 1).await;
-    let (served, held) = tokio::join!(other.store.serve(), other.store.hold());
-    for refused in [served, held] {
+    // As if the server that runs had not known the newest step of the schema.
+    let pool = sqlx::PgPool::connect(&office.project.database)
+        .await
+        .unwrap();
+    let forgotten =
+        "DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)";
+    sqlx::query(forgotten).execute(&pool).await.unwrap();
+    let (served, held, upgraded) = tokio::join!(
+        other.store.serve(),
+        other.store.hold(),
+        Store::open(&office.project, other.clock.clone())
+    );
+    for refused in [served.map(drop), held.map(drop), upgraded.map(drop)] {
         assert!(matches!(refused, Err(AnnotateError::Database { .. })));
     }
     drop(serving);

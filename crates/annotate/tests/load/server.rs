@@ -35,8 +35,8 @@ impl Server {
 
     /// Asks the process to end, as whoever administers it would, and waits until it has.
     pub async fn stop(&mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &pid]).status();
+        let ask = format!("kill -TERM {}", self.child.id());
+        let asked = Command::new("sh").args(["-c", &ask]).status();
         assert!(asked.is_ok_and(|asked| asked.success()), "it runs");
         for _ in 0..1200 {
             if let Some(ended) = self.child.try_wait().expect("it can be asked") {

@@ -65,8 +65,6 @@ use crate::project::{Project, Protocol, Training};
 const BUSY: Duration = Duration::from_secs(10);
 /// Connections that read.
 const N_READERS: u32 = 4;
-/// How soon a database answers that is well.
-const SOON: Duration = Duration::from_secs(2);
 
 /// What PostgreSQL is to hold to on our connections.
 const POSTGRES: [(&str, &str); 6] = [
@@ -214,7 +212,8 @@ impl Store {
         let silent = |_| AnnotateError::NotCommitted {
             reason: "it does not answer".into(),
         };
-        timeout(SOON, count).await.map_err(silent)?
+        let soon = Duration::from_millis(pulse::LATE_MS as u64);
+        timeout(soon, count).await.map_err(silent)?
     }
 }
 

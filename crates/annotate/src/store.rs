@@ -193,7 +193,10 @@ impl Store {
             .write(move |connection| {
                 Box::pin(async move {
                     rules.require_pulse(pulse::LOST_MS)?;
-                    work(connection, &rules).await
+                    let done = work(connection, &rules).await?;
+                    // The work may have waited while the database was moved.
+                    rules.require_pulse(pulse::LOST_MS)?;
+                    Ok(done)
                 })
             })
             .await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candor_data::Locked;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -38,16 +38,12 @@ impl Store {
     /// Claims the database for this process to serve: alone, or on PostgreSQL with others.
     ///
     /// # Errors
-    /// [`AnnotateError::Database`] if another process has it for itself, or serves it by other rules.
+    /// [`AnnotateError::Database`] if another process has it for itself, or serves it by other rules, or it was moved.
     pub async fn serve(&self) -> Result<Serving, AnnotateError> {
         let Pool::Postgres(pool) = &self.writer_pool else {
             return self.hold_file();
         };
-        let door = Door {
-            pool: pool.clone(),
-            rules: Arc::clone(&self.rules),
-            database: self.name.clone(),
-        };
+        let door = self.door(pool);
         let mut tries = 1;
         let entered = loop {
             match door.enter().await {
@@ -68,15 +64,16 @@ impl Store {
     /// Keeps all servers off the database while the result is held.
     ///
     /// # Errors
-    /// [`AnnotateError::Database`] if a process serves it.
+    /// [`AnnotateError::Database`] if a process serves it, or it was moved.
     pub async fn hold(&self) -> Result<Serving, AnnotateError> {
         let Pool::Postgres(pool) = &self.writer_pool else {
             return self.hold_file();
         };
-        let Some(alone) = together::take_alone(pool).await? else {
+        let Some(mut alone) = together::take_alone(pool).await? else {
             let (reason, remedy) = ("another process serves it", "stop all its servers first");
             return Err(not_served(&self.name, reason, remedy));
         };
+        self.door(pool).refuse_moved(&mut alone).await?;
         if together::was_served(pool).await? {
             // A server that was cut off from the database takes no answers after this time.
             sleep(Duration::from_millis(LOST_MS as u64)).await;
@@ -87,6 +84,14 @@ impl Store {
             _file: None,
             _alone: Some(alone),
         })
+    }
+
+    fn door(&self, pool: &PgPool) -> Door {
+        Door {
+            pool: pool.clone(),
+            rules: Arc::clone(&self.rules),
+            database: self.name.clone(),
+        }
     }
 
     fn hold_file(&self) -> Result<Serving, AnnotateError> {

@@ -31,6 +31,8 @@ const TAKE_TOGETHER: &str = "SELECT pg_try_advisory_lock_shared($1)::INT::BIGINT
 /// The first server says by which rules all go on.
 const BEGIN: &str = "INSERT INTO lease_clock (clock, now_ms, rules) VALUES (1, 0, $1) \
     ON CONFLICT (clock) DO UPDATE SET rules = excluded.rules RETURNING now_ms";
+/// The rules of a database that was moved. No server has these: they are no hash.
+pub(super) const MOVED: &str = "moved";
 const SAME_RULES: &str = "SELECT COUNT(*) FROM lease_clock WHERE rules = $1";
 const TELL: &str =
     "UPDATE lease_clock SET now_ms = GREATEST(now_ms, $1) WHERE clock = 1 RETURNING now_ms";
@@ -62,6 +64,8 @@ impl Door {
             let (reason, remedy) = ("another process has it alone", "stop that process first");
             return Err(not_served(&self.database, reason, remedy));
         }
+        // Whoever moves the database has it alone, so that it is not moved from here on.
+        self.refuse_moved(&mut connection).await?;
         if is_first {
             number(&mut connection, BEGIN, mark).await?;
             number(&mut connection, LEAVE_ALONE, LOCK).await?;
@@ -77,6 +81,18 @@ impl Door {
             connection,
             is_first,
         })
+    }
+
+    /// Refuses a database that was moved.
+    pub(super) async fn refuse_moved(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<(), AnnotateError> {
+        if number(connection, SAME_RULES, MOVED.to_owned()).await? == 0 {
+            return Ok(());
+        }
+        let (reason, remedy) = ("it was moved", "name the one that it was moved to");
+        Err(not_served(&self.database, reason, remedy))
     }
 
     /// Comes to the lease time of the others, before anybody is served.

@@ -4,10 +4,18 @@ use std::path::Path;
 
 use super::Store;
 use super::database::{Column, Connection, Dialect, Value, values};
+use super::together::MOVED;
 use crate::error::AnnotateError;
 
 /// Rows that are copied at a time.
 const PAGE: i64 = 500;
+
+/// Waits for the changes under way of a server that was cut off, and lets none begin: all of [`TABLES`].
+const KEEP_STILL: &str = "LOCK TABLE people, invites, sessions, items, slots, skips, answers, decisions, events, pauses, \
+    lease_clock, login_failures IN SHARE MODE";
+/// Keeps such a server from coming back to the database that was left ([`MOVED`]).
+const LEAVE: &str = "INSERT INTO lease_clock (clock, now_ms, rules) VALUES (1, 0, $1) \
+    ON CONFLICT (clock) DO UPDATE SET rules = excluded.rules";
 
 /// A table: its name, what orders its rows, and its columns.
 struct Table {
@@ -72,27 +80,35 @@ impl Table {
 }
 
 impl Store {
-    /// Copies everything into another, empty database, all or nothing; returns the number of rows.
+    /// Copies everything into another, empty database, all or nothing; returns the number of rows. A PostgreSQL database is
+    /// served by nobody afterwards.
     ///
     /// # Errors
     /// [`AnnotateError::Database`] if the other one is not empty.
     pub async fn copy_to(&self, other: &Self) -> Result<u64, AnnotateError> {
         let mut source = self.read().await?;
-        // One moment of the database, whatever is written meanwhile.
-        let begin = match source.dialect() {
-            Dialect::Sqlite => "BEGIN",
-            Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        let is_postgres = source.dialect() == Dialect::Postgres;
+        // One moment of the database.
+        let begin = if is_postgres {
+            "BEGIN ISOLATION LEVEL REPEATABLE READ"
+        } else {
+            "BEGIN"
         };
         source.execute(begin, values![]).await?;
-        other
+        let (mut source, n_rows) = other
             .write(move |connection, _| {
                 Box::pin(async move {
-                    let copied = copy(&mut source, connection).await;
-                    source.execute("ROLLBACK", values![]).await?;
-                    copied
+                    let copied = leave(&mut source, connection).await;
+                    if copied.is_err() {
+                        drop(source.execute("ROLLBACK", values![]).await);
+                    }
+                    Ok((source, copied?))
                 })
             })
-            .await
+            .await?;
+        // Nobody could change anything here until all was there.
+        source.execute("COMMIT", values![]).await?;
+        Ok(n_rows)
     }
 
     /// Copies a SQLite database to a new file, at one moment, while it may be in use.
@@ -128,6 +144,17 @@ impl Store {
             .map_err(refused)?;
         std::fs::rename(&part, path).map_err(refused)
     }
+}
+
+/// Copies everything, and marks a PostgreSQL database as left.
+async fn leave(source: &mut Connection, target: &mut Connection) -> Result<u64, AnnotateError> {
+    if source.dialect() == Dialect::Sqlite {
+        return copy(source, target).await;
+    }
+    source.execute(KEEP_STILL, values![]).await?;
+    let n_rows = copy(source, target).await?;
+    source.execute(LEAVE, values![MOVED]).await?;
+    Ok(n_rows)
 }
 
 async fn copy(source: &mut Connection, target: &mut Connection) -> Result<u64, AnnotateError> {

@@ -217,3 +217,60 @@ async fn two_who_skip_an_item_at_once_both_count() {
     let judge = office.person("judge", Role::Adjudicator).await;
     assert_eq!(office.store.queue(&judge).await.unwrap().n_waiting, 20);
 }
+
+/// A store for a new, empty database.
+async fn elsewhere(office: &Office) -> (Project, Store) {
+    let project = Project {
+        database: crate::postgres::new_database()
+            .await
+            .expect("the office has one"),
+        ..office.project.clone()
+    };
+    let clock = Arc::new(ManualClock::default());
+    let store = Store::open(&project, clock).await.unwrap();
+    (project, store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_was_moved_has_no_server_any_more() {
+    let Some(office) = Office::postgres("").await else {
+        return;
+    };
+    drop(office.store.serve().await.unwrap());
+    let (_, new) = elsewhere(&office).await;
+    office.store.copy_to(&new).await.unwrap();
+    let served = office.store.serve().await.map(drop);
+    let held = office.store.hold().await.map(drop);
+    for refused in [served, held] {
+        let error = refused.expect_err("it was moved");
+        let reason = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(reason.as_deref(), Some("it was moved"), "{error}");
+    }
+    new.serve().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_takes_what_was_still_being_written_with_it() {
+    let Some(office) = Office::postgres("").await else {
+        return;
+    };
+    let (project, new) = elsewhere(&office).await;
+    let old = sqlx::PgPool::connect(&office.project.database)
+        .await
+        .unwrap();
+    let mut writing = old.begin().await.unwrap();
+    let sql = "INSERT INTO pauses (number, began_at, ended_at) VALUES (7, 1, 2)";
+    sqlx::query(sql).execute(&mut *writing).await.unwrap();
+    let moved = {
+        let (store, new) = (office.store.clone(), new.clone());
+        tokio::spawn(async move { store.copy_to(&new).await })
+    };
+    sleep(Duration::from_millis(500)).await;
+    assert!(!moved.is_finished(), "it waits for who writes");
+    writing.commit().await.unwrap();
+    moved.await.unwrap().unwrap();
+    let pool = sqlx::PgPool::connect(&project.database).await.unwrap();
+    let sql = "SELECT COUNT(*) FROM pauses WHERE number = 7";
+    let n: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+    assert_eq!(n, 1);
+}

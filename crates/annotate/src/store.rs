@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 pub use self::adjudication::{Case, Flag, Judgement, Queue, Waiting, Why};
@@ -91,6 +92,8 @@ pub struct Store {
     writer_pool: Pool,
     writer: Writer,
     rules: Arc<Rules>,
+    /// Held by the login that is being counted.
+    logins: Arc<Mutex<()>>,
     /// The database as it may be shown.
     name: String,
     /// The file, of a SQLite database.
@@ -167,6 +170,7 @@ impl Store {
                 lease_time,
                 pulse: Pulse::default(),
             }),
+            logins: Arc::default(),
             name,
             file,
         })

@@ -3,6 +3,9 @@
 //!
 //! Counted in the database, so that all servers of a project count together, and by lease time, which no machine's time of
 //! day moves. Names and addresses are kept as hashes: some people type their password where the name belongs.
+//!
+//! Anybody may send logins without end. So what is refused is only looked up, and of the others a server counts one at a
+//! time: while servers wait for each other's counts, it is logins that queue, and all but one of the writers are free.
 
 use std::net::IpAddr;
 
@@ -42,6 +45,14 @@ impl Store {
         address: Option<IpAddr>,
     ) -> Result<(), AnnotateError> {
         let (name, address) = (name_key(name), address_key(address));
+        let mut reader = self.read().await?;
+        let now = self.rules.lease_now();
+        look(&mut reader, &name, MAX_BY_NAME, now).await?;
+        if let Some(address) = &address {
+            look(&mut reader, address, MAX_BY_ADDRESS, now).await?;
+        }
+        drop(reader);
+        let _turn = self.logins.lock().await;
         self.write(move |connection, rules| {
             Box::pin(async move {
                 connection.alone(Alone::Login).await?;
@@ -70,6 +81,7 @@ impl Store {
         address: Option<IpAddr>,
     ) -> Result<(), AnnotateError> {
         let (name, address) = (name_key(name), address_key(address));
+        let _turn = self.logins.lock().await;
         self.write(move |connection, _| {
             Box::pin(async move {
                 connection.alone(Alone::Login).await?;
@@ -81,6 +93,28 @@ impl Store {
         })
         .await
     }
+}
+
+/// Refuses what would be one failure too many.
+async fn look(
+    connection: &mut Connection,
+    key: &str,
+    max: i64,
+    now: i64,
+) -> Result<(), AnnotateError> {
+    let sql = "SELECT since FROM login_failures WHERE key_hash = $1 AND since > $2 AND n >= $3";
+    match connection
+        .row(sql, values![key, now - WINDOW_MS, max])
+        .await?
+    {
+        Some(row) => Err(too_many(row.int("since")?, now)),
+        None => Ok(()),
+    }
+}
+
+fn too_many(since: i64, now: i64) -> AnnotateError {
+    let retry_after_ms = since + WINDOW_MS - now;
+    Refusal::TooManyAttempts { retry_after_ms }.into()
 }
 
 /// Counts one failure more of what was not forgotten, or the first.
@@ -96,10 +130,7 @@ async fn count(
         return Ok(());
     };
     if row.int("n")? > max {
-        return Err(Refusal::TooManyAttempts {
-            retry_after_ms: row.int("since")? + WINDOW_MS - now,
-        }
-        .into());
+        return Err(too_many(row.int("since")?, now));
     }
     Ok(())
 }

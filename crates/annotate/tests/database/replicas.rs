@@ -9,9 +9,12 @@ use candor_annotate::clock::ManualClock;
 use candor_annotate::project::{Kind, Project};
 use candor_annotate::store::{Claim, Role, Store, Submission};
 use candor_annotate::{AnnotateError, Refusal};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::office::{Office, first, good, item, refusal};
+
+/// PostgreSQL's advisory lock of all servers, which was that of the only one: "candor" in ASCII.
+const LOCK: i64 = 0x63_61_6e_64_6f_72;
 
 /// Another server's store and clock.
 struct Replica {
@@ -273,4 +276,65 @@ async fn a_move_takes_what_was_still_being_written_with_it() {
     let sql = "SELECT COUNT(*) FROM pauses WHERE number = 7";
     let n: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
     assert_eq!(n, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logins_that_wait_keep_nobody_else_waiting() {
+    let Some(office) = Office::postgres("").await else {
+        return;
+    };
+    for _ in 0..5 {
+        office.store.attempt_login("anna", None).await.unwrap();
+    }
+    let pool = sqlx::PgPool::connect(&office.project.database)
+        .await
+        .unwrap();
+    // Another server that counts a login, and takes its time.
+    let mut counting = pool.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(LOCK + 3)
+        .execute(&mut *counting)
+        .await
+        .unwrap();
+    let soon = Duration::from_secs(10);
+    let again = timeout(soon, office.store.attempt_login("anna", None)).await;
+    let refused = refusal(again.expect("what is refused is only looked up"));
+    assert!(matches!(refused, Refusal::TooManyAttempts { .. }));
+    let waiting: Vec<_> = (0..12)
+        .map(|i| {
+            let store = office.store.clone();
+            tokio::spawn(async move { store.attempt_login(&format!("name {i}"), None).await })
+        })
+        .collect();
+    sleep(Duration::from_millis(500)).await;
+    let invited = timeout(soon, office.store.invite(Role::Annotator, 1, None)).await;
+    invited.expect("a writer is free").unwrap();
+    counting.rollback().await.unwrap();
+    for login in waiting {
+        login.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_before_there_were_several_keeps_others_out() {
+    let Some(office) = Office::postgres("").await else {
+        return;
+    };
+    let pool = sqlx::PgPool::connect(&office.project.database)
+        .await
+        .unwrap();
+    let mut older = pool.acquire().await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock($1)")
+        .bind(LOCK)
+        .execute(&mut *older)
+        .await
+        .unwrap();
+    let refused = office.store.serve().await.map(drop);
+    assert!(matches!(refused, Err(AnnotateError::Database { .. })));
+    sqlx::query("SELECT pg_advisory_unlock($1)")
+        .bind(LOCK)
+        .execute(&mut *older)
+        .await
+        .unwrap();
+    office.store.serve().await.unwrap();
 }

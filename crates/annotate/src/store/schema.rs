@@ -2,9 +2,10 @@
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, SqlSafeStr as _};
+use tokio::time::sleep;
 
 use super::database::{Dialect, Pool};
-use super::together;
+use super::together::{self, PAUSE, TRIES};
 use crate::error::AnnotateError;
 
 /// The steps: number, name, and the SQL of both dialects.
@@ -60,7 +61,7 @@ pub(crate) async fn migrate(pool: &Pool, database: &str) -> Result<(), AnnotateE
         Pool::Sqlite(pool) => migrator(Dialect::Sqlite).run(pool).await,
         Pool::Postgres(pool) => {
             let _alone = if version(pool).await? < VERSION {
-                Some(without_servers(pool, database).await?)
+                without_servers(pool, database).await?
             } else {
                 None
             };
@@ -92,10 +93,23 @@ async fn number(pool: &PgPool, sql: &'static str) -> Result<i64, AnnotateError> 
         .map_err(|source| AnnotateError::Statement { sql, source })
 }
 
-/// Keeps servers off while the schema changes: those of an older version would not know what they read.
-async fn without_servers(pool: &PgPool, database: &str) -> Result<PgConnection, AnnotateError> {
-    let alone = together::take_alone(pool).await?;
-    alone.ok_or_else(|| AnnotateError::Database {
+/// Keeps servers off while the schema changes: those of an older version would not know what they read. None where another
+/// process, as a server that was started at the same moment, has changed it meanwhile.
+async fn without_servers(
+    pool: &PgPool,
+    database: &str,
+) -> Result<Option<PgConnection>, AnnotateError> {
+    let mut connection = together::connected(pool).await?;
+    for _ in 0..TRIES {
+        if together::is_alone(&mut connection).await? {
+            return Ok(Some(connection));
+        }
+        sleep(PAUSE).await;
+        if version(pool).await? >= VERSION {
+            return Ok(None);
+        }
+    }
+    Err(AnnotateError::Database {
         action: "bring to this version's schema",
         database: database.to_owned(),
         remedy: "stop all its servers first, then start those of this version",

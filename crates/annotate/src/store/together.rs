@@ -14,11 +14,14 @@ use tokio::time::{sleep, timeout};
 use super::Rules;
 use super::database::LOCK;
 use super::serving::not_served;
+use super::writer;
 use crate::error::AnnotateError;
 use crate::token;
 
 /// How often a server says how far it is.
 const BEAT: Duration = Duration::from_secs(1);
+/// How often a server looks, a [`PAUSE`] apart, before it serves beside others: for a beat and a half.
+const LOOKS: u32 = 15;
 /// How long a beat may take before its connection is given up for another.
 const SILENCE: Duration = Duration::from_secs(3);
 /// How often, and with what pause, a lock is asked for: PostgreSQL may take a moment to see that a killed process is gone.
@@ -39,6 +42,11 @@ const TELL: &str =
 /// A beat need not wait for the disk: what a crash of PostgreSQL loses of it, the servers tell again.
 const NO_WAIT: &str = "SELECT LENGTH(set_config('synchronous_commit', $1, false))::BIGINT";
 
+/// PostgreSQL too gives up what is not waited for any more: its process would be left behind, as often as a beat fails.
+const GIVE_UP: &str = "SELECT LENGTH(set_config('statement_timeout', $1, false))::BIGINT";
+/// [`SILENCE`], as PostgreSQL reads it.
+const SILENCE_SQL: &str = "3s";
+
 /// What a server needs to be let in, and let in again when its connection breaks.
 pub(super) struct Door {
     pub pool: PgPool,
@@ -57,8 +65,9 @@ impl Door {
     /// Takes the lock with the other servers, if there are any and they go by the same rules.
     pub(super) async fn enter(&self) -> Result<Entered, AnnotateError> {
         let mut connection = connected(&self.pool).await?;
+        number(&mut connection, GIVE_UP, SILENCE_SQL.to_owned()).await?;
         let mark = self.rules.mark();
-        let is_first = number(&mut connection, TAKE_ALONE, LOCK).await? != 0;
+        let is_first = is_alone(&mut connection).await?;
         // What a connection holds alone does not keep itself from holding it with others.
         if number(&mut connection, TAKE_TOGETHER, LOCK).await? == 0 {
             let (reason, remedy) = ("another process has it alone", "stop that process first");
@@ -99,8 +108,11 @@ impl Door {
     pub(super) async fn settle(&self, entered: Entered) -> Result<PgConnection, AnnotateError> {
         let mut connection = entered.connection;
         if !entered.is_first {
-            // What the others told last is up to a beat old.
-            sleep(BEAT + BEAT / 2).await;
+            // What the others told last is up to a beat old. Whoever looks often for longer than that sees each of them tell.
+            for _ in 0..LOOKS {
+                self.beat(&mut connection).await?;
+                sleep(PAUSE).await;
+            }
         }
         self.beat(&mut connection).await?;
         Ok(connection)
@@ -119,25 +131,28 @@ impl Door {
     /// Beats for as long as the process serves.
     pub(super) async fn beats(self, connection: PgConnection) {
         let mut connection = Some(connection);
+        // Why the last beat failed, if it did.
+        let mut told = None;
         loop {
             sleep(BEAT).await;
-            let was_well = connection.is_some();
             let reason = match timeout(SILENCE, self.next_beat(connection.take())).await {
                 Ok(Ok(open)) => {
                     connection = Some(open);
                     None
                 }
-                Ok(Err(error)) => Some(error.to_string()),
+                Ok(Err(error)) => Some(writer::reason(&error)),
                 Err(_) => Some("it does not answer".to_owned()),
             };
-            match reason {
-                Some(reason) if was_well => {
-                    tracing::error!("the database does not know this server any more: {reason}");
+            if reason != told {
+                match &reason {
+                    Some(reason) => {
+                        tracing::error!(
+                            "the database does not know this server any more: {reason}"
+                        );
+                    }
+                    None => tracing::info!("the database knows this server again"),
                 }
-                None if !was_well => {
-                    tracing::info!("the database knows this server again");
-                }
-                _ => {}
+                told = reason;
             }
         }
     }
@@ -157,12 +172,17 @@ impl Door {
 pub(super) async fn take_alone(pool: &PgPool) -> Result<Option<PgConnection>, AnnotateError> {
     let mut connection = connected(pool).await?;
     for _ in 0..TRIES {
-        if number(&mut connection, TAKE_ALONE, LOCK).await? != 0 {
+        if is_alone(&mut connection).await? {
             return Ok(Some(connection));
         }
         sleep(PAUSE).await;
     }
     Ok(None)
+}
+
+/// Takes the lock for this process alone, if no other holds it now.
+pub(super) async fn is_alone(connection: &mut PgConnection) -> Result<bool, AnnotateError> {
+    Ok(number(connection, TAKE_ALONE, LOCK).await? != 0)
 }
 
 /// Whether the database ever had a server that may have others beside it.
@@ -173,7 +193,7 @@ pub(super) async fn was_served(pool: &PgPool) -> Result<bool, AnnotateError> {
 }
 
 /// A connection that is no pool's any more: what it has locked is free when it is dropped.
-async fn connected(pool: &PgPool) -> Result<PgConnection, AnnotateError> {
+pub(super) async fn connected(pool: &PgPool) -> Result<PgConnection, AnnotateError> {
     let sql = "connect";
     let connection = pool.acquire().await;
     let connection = connection.map_err(|source| AnnotateError::Statement { sql, source })?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use candor_annotate::clock::ManualClock;
 use candor_annotate::project::{Kind, Project};
-use candor_annotate::store::{Claim, Role, Store, Submission};
+use candor_annotate::store::{Claim, NewItem, Role, Serving, Store, Submission};
 use candor_annotate::{AnnotateError, Refusal};
 use tokio::time::{sleep, timeout};
 
@@ -221,63 +221,6 @@ async fn two_who_skip_an_item_at_once_both_count() {
     assert_eq!(office.store.queue(&judge).await.unwrap().n_waiting, 20);
 }
 
-/// A store for a new, empty database.
-async fn elsewhere(office: &Office) -> (Project, Store) {
-    let project = Project {
-        database: crate::postgres::new_database()
-            .await
-            .expect("the office has one"),
-        ..office.project.clone()
-    };
-    let clock = Arc::new(ManualClock::default());
-    let store = Store::open(&project, clock).await.unwrap();
-    (project, store)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_was_moved_has_no_server_any_more() {
-    let Some(office) = Office::postgres("").await else {
-        return;
-    };
-    drop(office.store.serve().await.unwrap());
-    let (_, new) = elsewhere(&office).await;
-    office.store.copy_to(&new).await.unwrap();
-    let served = office.store.serve().await.map(drop);
-    let held = office.store.hold().await.map(drop);
-    for refused in [served, held] {
-        let error = refused.expect_err("it was moved");
-        let reason = std::error::Error::source(&error).map(ToString::to_string);
-        assert_eq!(reason.as_deref(), Some("it was moved"), "{error}");
-    }
-    new.serve().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_move_takes_what_was_still_being_written_with_it() {
-    let Some(office) = Office::postgres("").await else {
-        return;
-    };
-    let (project, new) = elsewhere(&office).await;
-    let old = sqlx::PgPool::connect(&office.project.database)
-        .await
-        .unwrap();
-    let mut writing = old.begin().await.unwrap();
-    let sql = "INSERT INTO pauses (number, began_at, ended_at) VALUES (7, 1, 2)";
-    sqlx::query(sql).execute(&mut *writing).await.unwrap();
-    let moved = {
-        let (store, new) = (office.store.clone(), new.clone());
-        tokio::spawn(async move { store.copy_to(&new).await })
-    };
-    sleep(Duration::from_millis(500)).await;
-    assert!(!moved.is_finished(), "it waits for who writes");
-    writing.commit().await.unwrap();
-    moved.await.unwrap().unwrap();
-    let pool = sqlx::PgPool::connect(&project.database).await.unwrap();
-    let sql = "SELECT COUNT(*) FROM pauses WHERE number = 7";
-    let n: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
-    assert_eq!(n, 1);
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logins_that_wait_keep_nobody_else_waiting() {
     let Some(office) = Office::postgres("").await else {
@@ -337,4 +280,82 @@ async fn a_server_of_before_there_were_several_keeps_others_out() {
         .await
         .unwrap();
     office.store.serve().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_ranks_do_not_all_wait_for_one_row() {
+    let Some(office) = Office::postgres("overlap = 1\n").await else {
+        return;
+    };
+    office.work(60).await;
+    let pool = sqlx::PgPool::connect(&office.project.database)
+        .await
+        .unwrap();
+    let mut busy = pool.begin().await.unwrap();
+    sqlx::query("SELECT item FROM items WHERE name = 'w-59' FOR UPDATE")
+        .execute(&mut *busy)
+        .await
+        .unwrap();
+    let ranked = {
+        let store = office.store.clone();
+        let items = (0..60).map(|i| NewItem {
+            rank: 9,
+            ..item(Kind::Work, &format!("w-{i}"), None)
+        });
+        let items = items.collect();
+        tokio::spawn(async move { store.import(Path::new("test"), items).await })
+    };
+    let n_ranked = async || -> i64 {
+        let sql = "SELECT COUNT(*) FROM items WHERE rank = 9";
+        sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap()
+    };
+    until("the first new ranks", &async || n_ranked().await > 0).await;
+    assert!(!ranked.is_finished());
+    busy.rollback().await.unwrap();
+    assert_eq!(ranked.await.unwrap().unwrap(), 0);
+    assert_eq!(n_ranked().await, 60);
+}
+
+/// A store of the project that serves, as a process that was just started has it.
+async fn started(project: &Project) -> Result<(Store, Serving), AnnotateError> {
+    let store = Store::open(project, Arc::new(ManualClock::default())).await?;
+    let serving = store.serve().await?;
+    Ok((store, serving))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_that_start_at_once_on_an_empty_database_both_serve() {
+    let office = Office::sqlite("").await;
+    let Some(database) = crate::postgres::new_database().await else {
+        return;
+    };
+    let project = Project {
+        database,
+        ..office.project.clone()
+    };
+    let (one, two) = tokio::join!(started(&project), started(&project));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    one.0.check().await.unwrap();
+    two.0.check().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beats_that_are_given_up_leave_nothing_behind() {
+    let Some(office) = Office::postgres("").await else {
+        return;
+    };
+    let _serving = office.store.serve().await.unwrap();
+    let pool = sqlx::PgPool::connect(&office.project.database)
+        .await
+        .unwrap();
+    let mut held = pool.begin().await.unwrap();
+    sqlx::query("SELECT now_ms FROM lease_clock FOR UPDATE")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    // A beat begins a second after the last has ended, and is given up after three: by now it is the third.
+    sleep(Duration::from_secs(10)).await;
+    let sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let n: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+    assert!(n < 2, "{n} beats wait");
 }

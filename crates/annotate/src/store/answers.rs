@@ -122,6 +122,10 @@ async fn submit(
     };
     let answer = submission.answer.clone().turned(held.shown_left);
     answer.check(held.texts())?;
+    if held.kind == Kind::Training {
+        // The round may end with this answer. A claim takes the rows in this order too.
+        people::lock(connection, person).await?;
+    }
     if let Some(refusal) = too_soon(connection, rules, &held).await? {
         return Ok(Outcome::Refused(refusal));
     }

@@ -153,13 +153,16 @@ impl Crowd {
                 ))
             })
             .collect();
+        // Servers that have others are also asked to stop, on a part of the way of its own.
+        let stops = usize::from(self.size.servers > 1);
+        let part = needed / (self.size.kills + 1 + stops);
         for kill in 0..self.size.kills {
             let mut draw = stream(11, "load.kill", &[kill as u64]);
-            let part = needed / (self.size.kills + 1);
             progress
                 .reach(part * (kill + 1) + draw.random_range(0..=part / 4))
                 .await;
             let server = &mut servers[draw.random_range(0..self.size.servers)];
+            assert!(!progress.is_done(), "work is left when a server is killed");
             server.kill();
             if self.size.servers > 1 {
                 // The others go on without it.
@@ -168,6 +171,7 @@ impl Crowd {
             server.restart().await;
         }
         if self.size.servers > 1 {
+            assert!(!progress.is_done(), "work is left when a server stops");
             let ended = servers[0].stop().await;
             assert!(
                 ended.success(),

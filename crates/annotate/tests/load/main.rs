@@ -95,6 +95,8 @@ fn main() -> ExitCode {
             let size = Size {
                 servers: 2,
                 half_sent: 0,
+                // A server takes seconds to come back, and there must be work left then.
+                pause_ms: named("--pause-ms", 1000) as u64,
                 ..size
             };
             run("postgres, two servers", &url, size).await;

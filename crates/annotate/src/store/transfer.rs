@@ -87,14 +87,10 @@ impl Store {
     /// [`AnnotateError::Database`] if the other one is not empty.
     pub async fn copy_to(&self, other: &Self) -> Result<u64, AnnotateError> {
         let mut source = self.read().await?;
-        let is_postgres = source.dialect() == Dialect::Postgres;
-        // One moment of the database.
-        let begin = if is_postgres {
-            "BEGIN ISOLATION LEVEL REPEATABLE READ"
-        } else {
-            "BEGIN"
-        };
-        source.execute(begin, values![]).await?;
+        if let Err(error) = begin(&mut source).await {
+            drop(source.execute("ROLLBACK", values![]).await);
+            return Err(error);
+        }
         let (mut source, n_rows) = other
             .write(move |connection, _| {
                 Box::pin(async move {
@@ -106,7 +102,7 @@ impl Store {
                 })
             })
             .await?;
-        // Nobody could change anything here until all was there.
+        // A server that was cut off could change nothing here until all was there.
         source.execute("COMMIT", values![]).await?;
         Ok(n_rows)
     }
@@ -146,14 +142,22 @@ impl Store {
     }
 }
 
+/// Begins to read the database as it is at one moment; from then on nobody changes a PostgreSQL database.
+async fn begin(source: &mut Connection) -> Result<(), AnnotateError> {
+    if source.dialect() == Dialect::Sqlite {
+        return source.execute("BEGIN", values![]).await.map(drop);
+    }
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+    source.execute(begin, values![]).await?;
+    source.execute(KEEP_STILL, values![]).await.map(drop)
+}
+
 /// Copies everything, and marks a PostgreSQL database as left.
 async fn leave(source: &mut Connection, target: &mut Connection) -> Result<u64, AnnotateError> {
-    if source.dialect() == Dialect::Sqlite {
-        return copy(source, target).await;
-    }
-    source.execute(KEEP_STILL, values![]).await?;
     let n_rows = copy(source, target).await?;
-    source.execute(LEAVE, values![MOVED]).await?;
+    if source.dialect() == Dialect::Postgres {
+        source.execute(LEAVE, values![MOVED]).await?;
+    }
     Ok(n_rows)
 }
 

@@ -129,11 +129,23 @@ async fn a_server_that_the_database_has_not_heard_of_changes_nothing() {
         "a load balancer is told at once"
     );
     invite().await.unwrap();
-    office.clock.pass(6_000);
-    assert!(matches!(
-        invite().await,
-        Err(AnnotateError::NotCommitted { .. })
-    ));
+    // One change begins before it is too late, and waits in the middle.
+    let mut waited_for = pool.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(LOCK + 3)
+        .execute(&mut *waited_for)
+        .await
+        .unwrap();
+    let too_late = async {
+        sleep(Duration::from_millis(500)).await;
+        office.clock.pass(6_000);
+        waited_for.rollback().await.unwrap();
+    };
+    let login = office.store.attempt_login("anna", None);
+    let (waiting, ()) = tokio::join!(login, too_late);
+    for refused in [waiting, invite().await.map(drop)] {
+        assert!(matches!(refused, Err(AnnotateError::NotCommitted { .. })));
+    }
     held.rollback().await.unwrap();
     until("the pulse", &async || office.store.check().await.is_ok()).await;
     invite().await.unwrap();
@@ -296,24 +308,21 @@ async fn new_ranks_do_not_all_wait_for_one_row() {
         .execute(&mut *busy)
         .await
         .unwrap();
-    let ranked = {
-        let store = office.store.clone();
-        let items = (0..60).map(|i| NewItem {
-            rank: 9,
-            ..item(Kind::Work, &format!("w-{i}"), None)
-        });
-        let items = items.collect();
-        tokio::spawn(async move { store.import(Path::new("test"), items).await })
-    };
+    let items = (0..60).map(|i| NewItem {
+        rank: 9,
+        ..item(Kind::Work, &format!("w-{i}"), None)
+    });
     let n_ranked = async || -> i64 {
         let sql = "SELECT COUNT(*) FROM items WHERE rank = 9";
         sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap()
     };
-    until("the first new ranks", &async || n_ranked().await > 0).await;
-    assert!(!ranked.is_finished());
-    busy.rollback().await.unwrap();
-    assert_eq!(ranked.await.unwrap().unwrap(), 0);
-    assert_eq!(n_ranked().await, 60);
+    let some = async {
+        until("the first new ranks", &async || n_ranked().await > 0).await;
+        busy.rollback().await.unwrap();
+    };
+    let all = office.store.import(Path::new("test"), items.collect());
+    let (n_new, ()) = tokio::join!(all, some);
+    assert_eq!((n_new.unwrap(), n_ranked().await), (0, 60));
 }
 
 /// A store of the project that serves, as a process that was just started has it.

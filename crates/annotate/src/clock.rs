@@ -1,9 +1,10 @@
 //! Two clocks: one to write times down, one to run leases by.
 //!
 //! The time of day can jump: it is set by hand, by NTP, by a virtual machine that wakes up. So nothing is ever decided
-//! by it. Leases run by *lease time*, which only the monotonic clock of the serving process moves. It starts where the
-//! newest lease in the database was given or renewed ([`LeaseTime::resume`]), so it never runs backwards across a
-//! restart either, and while no server runs, no lease expires: nobody could have renewed it.
+//! by it. Leases run by *lease time*, which only the monotonic clocks of serving processes move. It starts at the newest
+//! that the database knows ([`LeaseTime::resume`]), so it never runs backwards across a restart either, and while no server
+//! runs, no lease expires: nobody could have renewed it. Several servers of one database tell each other through it how far
+//! they are, and follow the one that is farthest ([`LeaseTime::follow`]).
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -81,9 +82,9 @@ impl Clock for ManualClock {
 }
 
 /// Lease time, continued from what the database knows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct LeaseTime {
-    base_ms: i64,
+    base_ms: AtomicI64,
 }
 
 impl LeaseTime {
@@ -91,14 +92,20 @@ impl LeaseTime {
     #[must_use]
     pub fn resume(newest_ms: i64, clock: &dyn Clock) -> Self {
         Self {
-            base_ms: newest_ms - clock.running_ms(),
+            base_ms: AtomicI64::new(newest_ms - clock.running_ms()),
         }
     }
 
     /// The lease time now.
     #[must_use]
     pub fn now(&self, clock: &dyn Clock) -> i64 {
-        self.base_ms + clock.running_ms()
+        self.base_ms.load(Ordering::SeqCst) + clock.running_ms()
+    }
+
+    /// Goes on from `newest_ms` if that is later than now: another server is farther.
+    pub fn follow(&self, newest_ms: i64, clock: &dyn Clock) {
+        self.base_ms
+            .fetch_max(newest_ms - clock.running_ms(), Ordering::SeqCst);
     }
 }
 
@@ -116,5 +123,19 @@ mod tests {
         let restarted = LeaseTime::resume(530, &clock);
         clock.pass(5);
         assert_eq!(restarted.now(&clock), 535);
+    }
+
+    #[test]
+    fn lease_time_follows_what_is_farther_and_nothing_that_is_behind() {
+        let (clock, other) = (ManualClock::default(), ManualClock::default());
+        other.pass(70);
+        let time = LeaseTime::resume(100, &clock);
+        let farther = LeaseTime::resume(400, &other);
+        other.pass(20);
+        time.follow(farther.now(&other), &clock);
+        assert_eq!(time.now(&clock), 420);
+        clock.pass(7);
+        time.follow(300, &clock);
+        assert_eq!(time.now(&clock), 427);
     }
 }

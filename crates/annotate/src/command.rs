@@ -235,7 +235,7 @@ pub fn backup(path: &Path, out: &Path) -> Result<(), AnnotateError> {
 pub fn move_to(path: &Path, database: &str) -> Result<u64, AnnotateError> {
     blocking(async {
         let (mut project, store) = opened(path).await?;
-        let _serving = store.serve().await?;
+        let _alone = store.hold().await?;
         database.clone_into(&mut project.database);
         let other = Store::open(&project, Arc::new(SystemClock::default())).await?;
         let n_rows = store.copy_to(&other).await;

@@ -8,7 +8,6 @@ mod body;
 mod guidelines;
 mod images;
 mod importing;
-mod login_limit;
 mod machines;
 mod metrics;
 mod oidc;
@@ -33,7 +32,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
 use self::images::Images;
-use self::login_limit::LoginLimit;
 use self::machines::Recent;
 use self::metrics::Metrics;
 use self::oidc::Provider;
@@ -52,7 +50,6 @@ pub struct App {
     project: Project,
     store: Store,
     guidelines: String,
-    login_limit: LoginLimit,
     passwords: Passwords,
     images: Images,
     metrics: Metrics,
@@ -72,7 +69,6 @@ impl App {
     pub fn new(project: Project, store: Store) -> Result<Arc<Self>, AnnotateError> {
         Ok(Arc::new(Self {
             guidelines: guidelines::html(&project.guidelines()?),
-            login_limit: LoginLimit::default(),
             passwords: Passwords::default(),
             images: Images::new(&project),
             metrics: Metrics::default(),

@@ -12,11 +12,13 @@ mod deliveries;
 mod events;
 mod items;
 mod judged;
+mod logins;
 mod members;
 mod outcome;
 mod overview;
 mod pauses;
 mod people;
+mod pulse;
 mod release;
 mod renewals;
 mod schema;
@@ -25,6 +27,7 @@ mod sessions;
 mod sign_ins;
 mod standing;
 mod tasks;
+mod together;
 mod tokens;
 mod training;
 mod transfer;
@@ -38,6 +41,8 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 pub use self::adjudication::{Case, Flag, Judgement, Queue, Waiting, Why};
 pub use self::answers::{Receipt, Submission};
@@ -50,6 +55,7 @@ pub use self::judged::{Evidence, Given, GoldAnswer, Judged, Rated};
 pub use self::members::{Amendment, Invite, Member};
 pub use self::overview::{Day, Overview, Timed, Told};
 pub use self::people::{Person, Role, Stage};
+use self::pulse::Pulse;
 pub use self::release::FlagReason;
 pub use self::schema::VERSION;
 pub use self::serving::Serving;
@@ -67,6 +73,24 @@ const BUSY: Duration = Duration::from_secs(10);
 /// Connections that read.
 const N_READERS: u32 = 4;
 
+/// What PostgreSQL is to hold to on our connections.
+const POSTGRES: [(&str, &str); 6] = [
+    // A plan that was made while a table was empty would be kept when the table is full.
+    ("plan_cache_mode", "force_custom_plan"),
+    // A machine that vanishes says no farewell. What its transactions had locked others would wait for, for hours: so
+    // PostgreSQL finds out within half a minute that nobody is there any more.
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "30000"),
+    // A process that hangs in the middle of a transaction, but not one that only fetches much.
+    ("idle_in_transaction_session_timeout", "60000"),
+];
+
+/// The newest lease time that the database knows.
+const NEWEST: &str = "SELECT MAX(newest) AS newest FROM (SELECT MAX(lease_from) AS newest FROM slots \
+    UNION ALL SELECT MAX(now_ms) FROM lease_clock UNION ALL SELECT MAX(since) FROM login_failures) AS times";
+
 /// A project's database.
 #[derive(Clone)]
 pub struct Store {
@@ -74,6 +98,8 @@ pub struct Store {
     writer_pool: Pool,
     writer: Writer,
     rules: Arc<Rules>,
+    /// Held by the login that is being counted.
+    logins: Arc<Mutex<()>>,
     /// The database as it may be shown.
     name: String,
     /// The file, of a SQLite database.
@@ -89,6 +115,7 @@ pub(crate) struct Rules {
     hooks: Vec<Webhook>,
     clock: Arc<dyn Clock>,
     lease_time: LeaseTime,
+    pulse: Pulse,
 }
 
 impl Rules {
@@ -121,8 +148,7 @@ impl Store {
         let mut file = None;
         let (readers, writer_pool) = if is_postgres(&project.database) {
             let options: PgConnectOptions = project.database.parse().map_err(unreachable)?;
-            // A plan that was made while a table was empty would be kept when the table is full.
-            let options = options.options([("plan_cache_mode", "force_custom_plan")]);
+            let options = options.options(POSTGRES);
             let pool = PgPoolOptions::new()
                 .max_connections(16)
                 .connect_with(options)
@@ -137,9 +163,7 @@ impl Store {
         };
         schema::migrate(&writer_pool, &name).await?;
         let mut connection = readers.acquire().await?;
-        let newest = connection
-            .int("SELECT MAX(lease_from) AS newest FROM slots", values![])
-            .await?;
+        let newest = connection.int(NEWEST, values![]).await?;
         drop(connection);
         let lease_time = LeaseTime::resume(newest, clock.as_ref());
         Ok(Self {
@@ -154,7 +178,9 @@ impl Store {
                 hooks: project.webhooks.clone(),
                 clock,
                 lease_time,
+                pulse: Pulse::default(),
             }),
+            logins: Arc::default(),
             name,
             file,
         })
@@ -178,20 +204,33 @@ impl Store {
     {
         let rules = Arc::clone(&self.rules);
         self.writer
-            .write(move |connection| Box::pin(async move { work(connection, &rules).await }))
+            .write(move |connection| {
+                Box::pin(async move {
+                    rules.require_pulse(pulse::LOST_MS)?;
+                    let done = work(connection, &rules).await?;
+                    // The work may have waited while the database was moved.
+                    rules.require_pulse(pulse::LOST_MS)?;
+                    Ok(done)
+                })
+            })
             .await
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, soon, and to a server among others still lets it change anything.
     ///
     /// # Errors
-    /// As the database says.
+    /// [`AnnotateError::NotCommitted`] if the database does not know of this server any more; as the database says.
     pub async fn check(&self) -> Result<(), AnnotateError> {
-        self.read()
-            .await?
-            .int("SELECT COUNT(*) AS n FROM invites", values![])
-            .await
-            .map(drop)
+        self.rules.require_pulse(pulse::LATE_MS)?;
+        let count = async {
+            let sql = "SELECT COUNT(*) AS n FROM invites";
+            self.read().await?.int(sql, values![]).await.map(drop)
+        };
+        let silent = |_| AnnotateError::NotCommitted {
+            reason: "it does not answer".into(),
+        };
+        let soon = Duration::from_millis(pulse::LATE_MS as u64);
+        timeout(soon, count).await.map_err(silent)?
     }
 }
 

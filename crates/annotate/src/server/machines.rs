@@ -20,13 +20,13 @@ pub(super) async fn health() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the database answers.
+/// `GET /readyz`: the database answers, and lets this server change it.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.store.check().await {
         Ok(()) => "ready\n".into_response(),
         Err(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer\n",
+            "the database does not answer, or not to this server\n",
         )
             .into_response(),
     }

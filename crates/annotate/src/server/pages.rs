@@ -186,14 +186,13 @@ async fn open_session(
     address: Option<IpAddr>,
     form: &Credentials,
 ) -> Result<String, AnnotateError> {
-    app.login_limit
-        .attempt(&form.name, address, app.store.unix_ms())?;
+    app.store.attempt_login(&form.name, address).await?;
     let account = app.store.account(&form.name).await?;
     let (person, hash) = account.unzip();
     if !app.passwords.check(form.password.clone(), hash).await {
         return Err(Refusal::WrongPassword.into());
     }
-    app.login_limit.forgive(&form.name, address);
+    app.store.forgive_login(&form.name, address).await?;
     let person = person.ok_or(Refusal::WrongPassword)?;
     app.store.start_session(person.person).await
 }

@@ -122,14 +122,30 @@ async fn submit(
     };
     let answer = submission.answer.clone().turned(held.shown_left);
     answer.check_for(&held.outputs)?;
+    if held.kind == Kind::Training {
+        // The round may end with this answer. A claim takes the rows in this order too.
+        people::lock(connection, person).await?;
+    }
     if let Some(refusal) = too_soon(connection, rules, &held).await? {
         return Ok(Outcome::Refused(refusal));
     }
     let sql = "UPDATE slots SET state = 'answered', draft = NULL, again = NULL, note = NULL \
                WHERE assignment = $1 AND state IN ('leased', 'open')";
     if connection.execute(sql, values![&held.assignment]).await? == 0 {
-        // Taken by somebody else, or answered in another window, since the slot was looked at.
-        return late(connection, rules, person, submission, Some(held.item)).await;
+        // Taken by somebody else, or answered in another window, since the slot was looked at; or this very answer was sent
+        // again, to another server perhaps, while the first sending of it was being stored.
+        let again = repeated(
+            connection,
+            rules,
+            person,
+            submission,
+            &fingerprint,
+            Some(&held),
+        );
+        return match again.await? {
+            Some(outcome) => Ok(outcome),
+            None => late(connection, rules, person, submission, Some(held.item)).await,
+        };
     }
     insert(
         connection,

@@ -4,7 +4,7 @@
 //! ended makes the slot open again but leaves its last holder's name on it: until somebody else takes it, an answer
 //! that comes late is still welcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candor_data::Side;
 use candor_data::random;
@@ -109,17 +109,19 @@ impl Store {
         self.write(move |connection, rules| {
             Box::pin(async move {
                 let mut leases = Leases::default();
-                for assignment in showing.iter().chain(&holding) {
-                    if leases.leases.contains_key(assignment) || leases.lost.contains(assignment) {
-                        continue;
-                    }
+                // In one order for all pages of a person, so that no two of them wait for each other's rows.
+                let ordered: BTreeSet<&String> = showing.iter().chain(&holding).collect();
+                for assignment in ordered {
                     let held = tasks::held(connection, &person, assignment).await?;
-                    match held.filter(Held::is_unfinished) {
-                        Some(held) => {
-                            let left = renew(connection, rules, &held).await?;
-                            leases.leases.insert(assignment.clone(), left);
-                        }
-                        None => leases.lost.push(assignment.clone()),
+                    if let Some(held) = held.filter(Held::is_unfinished) {
+                        let left = renew(connection, rules, &held).await?;
+                        leases.leases.insert(assignment.clone(), left);
+                    }
+                }
+                for assignment in showing.iter().chain(&holding) {
+                    if !leases.leases.contains_key(assignment) && !leases.lost.contains(assignment)
+                    {
+                        leases.lost.push(assignment.clone());
                     }
                 }
                 if let Some(assignment) = showing {

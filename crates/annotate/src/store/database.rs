@@ -43,6 +43,22 @@ impl Pool {
     }
 }
 
+/// The number of PostgreSQL's advisory lock that serving processes hold: "candor" in ASCII.
+pub(crate) const LOCK: i64 = 0x63_61_6e_64_6f_72;
+
+/// Changes that all servers of a database together make one at a time. Each waits for its own kind only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alone {
+    /// To accounts: their numbers, their links, the last administrator.
+    Account = 1,
+    /// Imports, which number items.
+    Import = 2,
+    /// Counts of failed logins.
+    Login = 3,
+    /// Pauses.
+    Pause = 4,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(crate) enum Connection {
@@ -153,6 +169,17 @@ impl Connection {
             Self::Sqlite(_) => Dialect::Sqlite,
             Self::Postgres(_) => Dialect::Postgres,
         }
+    }
+
+    /// Waits for other transactions with such a change, and keeps them waiting until this one ends. SQLite has one writer
+    /// anyway.
+    pub(crate) async fn alone(&mut self, change: Alone) -> Result<(), AnnotateError> {
+        if self.dialect() == Dialect::Sqlite {
+            return Ok(());
+        }
+        let sql = "SELECT pg_advisory_xact_lock($1)";
+        let number = LOCK + change as i64;
+        self.execute(sql, values![number]).await.map(drop)
     }
 
     /// Runs a statement and says how many rows it changed.
@@ -346,6 +373,16 @@ fn parsed<T: serde::de::DeserializeOwned>(
         what,
         found: error.to_string(),
     })
+}
+
+/// Whether a statement gave up because another transaction holds what it waits for, and may do better when it is tried again.
+pub(crate) fn was_in_the_way(error: &AnnotateError) -> bool {
+    let AnnotateError::Statement { source, .. } = error else {
+        return false;
+    };
+    let code = source.as_database_error().and_then(|error| error.code());
+    // PostgreSQL's lock_not_available and deadlock_detected.
+    code.is_some_and(|code| code == "55P03" || code == "40P01")
 }
 
 /// JSON for a text column.

@@ -2,17 +2,38 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use candor_data::{IMAGE_PLACEHOLDER, Turn, shown};
 use serde_json::json as object;
+use tokio::time::sleep;
 
-use super::database::{Connection, json, values};
+use super::database::{Alone, Connection, Dialect, json, values, was_in_the_way};
 use super::events::{self, Event};
 use super::{Rules, Store};
 use crate::error::AnnotateError;
 use crate::project::Kind;
 use crate::task::Expected;
 use crate::token;
+
+/// On PostgreSQL people go on working at other servers while one imports. New ranks change rows in another order than
+/// answers do, so an import gives way before PostgreSQL would end either of the two, and is tried again.
+const GIVE_WAY: &str = "SET LOCAL lock_timeout = '500ms'";
+/// How often an import that gave way is tried again, and after what pause.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How many items get new ranks in one transaction: people at other servers wait for the rows until it ends.
+const RANKED_AT_ONCE: usize = 50;
+
+/// What an import did, and what is left of it.
+struct Added {
+    /// How many items are new.
+    n: usize,
+    /// Which of the file's items were there at another rank.
+    displaced: Vec<usize>,
+}
 
 /// What is known of a gold or training item: its right answer, where `a` is the first output.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,36 +104,50 @@ impl Store {
     /// # Errors
     /// [`AnnotateError::Changed`] if one is there with other content; nothing is added then.
     pub async fn import(&self, origin: &Path, items: Vec<NewItem>) -> Result<usize, AnnotateError> {
+        let items = Arc::new(items);
+        let added = giving_way(|| self.add(origin, Arc::clone(&items))).await?;
+        for some in added.displaced.chunks(RANKED_AT_ONCE) {
+            giving_way(|| self.rank(Arc::clone(&items), some.to_vec())).await?;
+        }
+        Ok(added.n)
+    }
+
+    async fn add(&self, origin: &Path, items: Arc<Vec<NewItem>>) -> Result<Added, AnnotateError> {
         let origin = origin.to_owned();
         self.write(move |connection, rules| {
             Box::pin(async move {
+                connection.alone(Alone::Import).await?;
+                give_way(connection).await?;
                 let next = "SELECT COALESCE(MAX(item), 0) + 1 AS next FROM items";
                 let mut item = connection.int(next, values![]).await?;
                 let before = item;
-                for new in &items {
+                let mut displaced = Vec::new();
+                for (i, new) in items.iter().enumerate() {
                     let fingerprint = new.fingerprint();
-                    let sql = "SELECT fingerprint FROM items WHERE kind = $1 AND name = $2";
+                    let sql = "SELECT fingerprint, rank FROM items WHERE kind = $1 AND name = $2";
                     let found = connection
                         .row(sql, values![new.kind.name(), &new.name])
                         .await?;
-                    match found.map(|row| row.text("fingerprint")).transpose()? {
-                        Some(old) if old == fingerprint => rank(connection, new).await?,
-                        Some(old) if old == new.fingerprint_without_placeholder() => {
-                            add_placeholder(connection, new, fingerprint).await?;
-                            rank(connection, new).await?;
-                        }
-                        Some(_) => {
-                            return Err(AnnotateError::Changed {
-                                path: origin,
-                                kind: new.kind.name(),
-                                name: new.name.clone(),
-                            });
-                        }
-                        None => {
-                            insert(connection, rules, item, new, fingerprint).await?;
-                            item += 1;
-                        }
+                    let Some(row) = found else {
+                        insert(connection, rules, item, new, fingerprint).await?;
+                        item += 1;
+                        continue;
+                    };
+                    let (old, rank) = (row.text("fingerprint")?, row.int("rank")?);
+                    if rank != new.rank {
+                        displaced.push(i);
                     }
+                    if old == fingerprint {
+                        continue;
+                    }
+                    if old != new.fingerprint_without_placeholder() {
+                        return Err(AnnotateError::Changed {
+                            path: origin,
+                            kind: new.kind.name(),
+                            name: new.name.clone(),
+                        });
+                    }
+                    add_placeholder(connection, new, fingerprint).await?;
                 }
                 let n = item - before;
                 if n > 0 {
@@ -124,7 +159,22 @@ impl Store {
                     };
                     events::add(connection, rules, event).await?;
                 }
-                Ok(n as usize)
+                let n = n as usize;
+                Ok(Added { n, displaced })
+            })
+        })
+        .await
+    }
+
+    /// Gives some of the items the ranks that they have in the file. Done twice, it changes nothing more.
+    async fn rank(&self, items: Arc<Vec<NewItem>>, some: Vec<usize>) -> Result<(), AnnotateError> {
+        self.write(move |connection, _| {
+            Box::pin(async move {
+                give_way(connection).await?;
+                for i in some {
+                    rank(connection, &items[i]).await?;
+                }
+                Ok(())
             })
         })
         .await
@@ -162,6 +212,28 @@ impl Store {
                    WHERE s.assignment = $1 AND s.person = $2";
         images(&mut self.read().await?, sql, values![assignment, person]).await
     }
+}
+
+/// Does what may have to give way, again where it had to.
+async fn giving_way<T, W>(work: impl Fn() -> W) -> Result<T, AnnotateError>
+where
+    W: Future<Output = Result<T, AnnotateError>>,
+{
+    for _ in 0..TRIES {
+        let done = work().await;
+        if !done.as_ref().is_err_and(was_in_the_way) {
+            return done;
+        }
+        sleep(PAUSE).await;
+    }
+    work().await
+}
+
+async fn give_way(connection: &mut Connection) -> Result<(), AnnotateError> {
+    if connection.dialect() == Dialect::Postgres {
+        connection.execute(GIVE_WAY, &[]).await?;
+    }
+    Ok(())
 }
 
 /// Where an image is.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::json as object;
 
 use super::Store;
-use super::database::{Connection, values};
+use super::database::{Alone, Connection, values};
 use super::events::{self, Event};
 use super::people::{self, Person, Role, Stage};
 use crate::error::{AnnotateError, Refusal};
@@ -105,6 +105,7 @@ impl Store {
     ) -> Result<(), AnnotateError> {
         self.write(move |connection, rules| {
             Box::pin(async move {
+                connection.alone(Alone::Account).await?;
                 let known = people::by_id(connection, &person).await?;
                 if let Some(role) = change.role {
                     let sql = "UPDATE people SET role = $1 WHERE person = $2";

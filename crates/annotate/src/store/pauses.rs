@@ -3,7 +3,7 @@
 use serde_json::json as object;
 
 use super::Store;
-use super::database::{Connection, values};
+use super::database::{Alone, Connection, values};
 use super::events::{self, Event};
 use crate::error::AnnotateError;
 
@@ -15,6 +15,7 @@ impl Store {
     pub async fn pause(&self, by: String, paused: bool) -> Result<(), AnnotateError> {
         self.write(move |connection, rules| {
             Box::pin(async move {
+                connection.alone(Alone::Pause).await?;
                 if since(connection).await?.is_some() == paused {
                     return Ok(());
                 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json as object;
 
-use super::database::{Connection, Row, values};
+use super::database::{Alone, Connection, Dialect, Row, values};
 use super::events::{self, Event};
 use super::{Rules, Store};
 use crate::error::{AnnotateError, Refusal};
@@ -178,6 +178,7 @@ impl Store {
     ) -> Result<Person, AnnotateError> {
         self.write(move |connection, rules| {
             Box::pin(async move {
+                connection.alone(Alone::Account).await?;
                 let role = invited(connection, rules, &secret)
                     .await?
                     .ok_or(Refusal::NotFound("invitation"))?;
@@ -285,6 +286,15 @@ pub(super) async fn by_id(
         .await?
         .ok_or(Refusal::NotFound("person"))?;
     Person::from_row(&row)
+}
+
+/// Makes other changes to a person wait until this transaction ends. SQLite has one writer anyway.
+pub(super) async fn lock(connection: &mut Connection, person: &str) -> Result<(), AnnotateError> {
+    if connection.dialect() == Dialect::Sqlite {
+        return Ok(());
+    }
+    let sql = "SELECT number FROM people WHERE person = $1 FOR NO KEY UPDATE";
+    connection.int(sql, values![person]).await.map(drop)
 }
 
 async fn invited(

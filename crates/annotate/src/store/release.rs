@@ -125,6 +125,9 @@ async fn hold_back(
     held: &Held,
     flagged: bool,
 ) -> Result<(), AnnotateError> {
+    // Writes nothing new, but locks the row: of two who skip it at once, one sees the other's.
+    let sql = "UPDATE items SET state = state WHERE item = $1";
+    connection.execute(sql, values![held.item]).await?;
     let sql = "SELECT COUNT(*) AS n FROM skips WHERE item = $1 AND solved = 0";
     let n_skips = connection.int(sql, values![held.item]).await?;
     if flagged || (held.kind == Kind::Work && n_skips >= i64::from(rules.protocol.skip_limit)) {

@@ -1,45 +1,103 @@
-//! One server for one database: leases run by the clock of the process that serves.
+//! Who serves a database: one process a SQLite file, any number a PostgreSQL database (`together.rs`).
 
 use std::fs::{File, TryLockError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use candor_data::Locked;
+use sqlx::{PgConnection, PgPool};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
-use super::Store;
-use super::database::{Connection, values};
+use super::database::Pool;
+use super::pulse::LOST_MS;
+use super::together::{self, Door, PAUSE, TRIES};
+use super::{Rules, Store};
 use crate::error::AnnotateError;
 
-/// The number of PostgreSQL's advisory lock: "candor" in ASCII.
-const LOCK: i64 = 0x63_61_6e_64_6f_72;
-
-/// Held while a process serves; other processes cannot serve the same database meanwhile.
-#[derive(Debug)]
+/// Held while a process serves, or has the database for itself.
 pub struct Serving {
+    rules: Arc<Rules>,
+    beats: Option<JoinHandle<()>>,
+    /// The lock of a SQLite database.
     _file: Option<Locked>,
-    _connection: Option<Connection>,
+    /// The connection that holds a PostgreSQL database alone.
+    _alone: Option<PgConnection>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Some(beats) = &self.beats {
+            beats.abort();
+        }
+        self.rules.pulse.stop();
+    }
 }
 
 impl Store {
-    /// Claims the database for this process to serve.
+    /// Claims the database for this process to serve: alone, or on PostgreSQL with others.
     ///
     /// # Errors
-    /// [`AnnotateError::Database`] if another process serves it.
+    /// [`AnnotateError::Database`] if another process has it for itself, or serves it by other rules, or it was moved.
     pub async fn serve(&self) -> Result<Serving, AnnotateError> {
-        let taken = |reason: &str| AnnotateError::Database {
-            action: "serve",
-            database: self.name.clone(),
-            remedy: "stop the other server first",
-            source: reason.into(),
+        let Pool::Postgres(pool) = &self.writer_pool else {
+            return self.hold_file();
         };
-        let Some(file) = &self.file else {
-            let mut connection = self.readers.acquire().await?;
-            let sql = "SELECT CAST(pg_try_advisory_lock($1) AS INT)::BIGINT AS taken";
-            if connection.int(sql, values![LOCK]).await? == 0 {
-                return Err(taken("another process serves it"));
+        let door = self.door(pool);
+        let mut tries = 1;
+        let entered = loop {
+            match door.enter().await {
+                Err(AnnotateError::Database { .. }) if tries < TRIES => sleep(PAUSE).await,
+                entered => break entered?,
             }
-            return Ok(Serving {
-                _file: None,
-                _connection: Some(connection),
-            });
+            tries += 1;
+        };
+        let connection = door.settle(entered).await?;
+        Ok(Serving {
+            rules: Arc::clone(&self.rules),
+            beats: Some(tokio::spawn(door.beats(connection))),
+            _file: None,
+            _alone: None,
+        })
+    }
+
+    /// Keeps all servers off the database while the result is held.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Database`] if a process serves it, or it was moved.
+    pub async fn hold(&self) -> Result<Serving, AnnotateError> {
+        let Pool::Postgres(pool) = &self.writer_pool else {
+            return self.hold_file();
+        };
+        let Some(mut alone) = together::take_alone(pool).await? else {
+            let (reason, remedy) = ("another process serves it", "stop all its servers first");
+            return Err(not_served(&self.name, reason, remedy));
+        };
+        self.door(pool).refuse_moved(&mut alone).await?;
+        if together::was_served(pool).await? {
+            // A server that was cut off from the database takes no answers after this time.
+            sleep(Duration::from_millis(LOST_MS as u64)).await;
+        }
+        Ok(Serving {
+            rules: Arc::clone(&self.rules),
+            beats: None,
+            _file: None,
+            _alone: Some(alone),
+        })
+    }
+
+    fn door(&self, pool: &PgPool) -> Door {
+        Door {
+            pool: pool.clone(),
+            rules: Arc::clone(&self.rules),
+            database: self.name.clone(),
+        }
+    }
+
+    fn hold_file(&self) -> Result<Serving, AnnotateError> {
+        let taken = |reason: &str| not_served(&self.name, reason, "stop the other server first");
+        let Some(file) = &self.file else {
+            return Err(taken("it is no file"));
         };
         let path = file.with_added_extension("serving");
         let file = File::create(&path).map_err(|source| AnnotateError::Io {
@@ -50,11 +108,23 @@ impl Store {
         })?;
         match Locked::now(file) {
             Ok(file) => Ok(Serving {
+                rules: Arc::clone(&self.rules),
+                beats: None,
                 _file: Some(file),
-                _connection: None,
+                _alone: None,
             }),
             Err((_, TryLockError::WouldBlock)) => Err(taken("another process serves it")),
             Err((_, TryLockError::Error(error))) => Err(taken(&error.to_string())),
         }
+    }
+}
+
+/// The error of a process that may not serve.
+pub(super) fn not_served(database: &str, reason: &str, remedy: &'static str) -> AnnotateError {
+    AnnotateError::Database {
+        action: "serve",
+        database: database.to_owned(),
+        remedy,
+        source: reason.into(),
     }
 }

@@ -4,10 +4,18 @@ use std::path::Path;
 
 use super::Store;
 use super::database::{Column, Connection, Dialect, Value, values};
+use super::together::MOVED;
 use crate::error::AnnotateError;
 
 /// Rows that are copied at a time.
 const PAGE: i64 = 500;
+
+/// Waits for the changes under way of a server that was cut off, and lets none begin: all of [`TABLES`].
+const KEEP_STILL: &str = "LOCK TABLE people, invites, sessions, items, slots, skips, answers, decisions, events, pauses, \
+    lease_clock, login_failures IN SHARE MODE";
+/// Keeps such a server from coming back to the database that was left ([`MOVED`]).
+const LEAVE: &str = "INSERT INTO lease_clock (clock, now_ms, rules) VALUES (1, 0, $1) \
+    ON CONFLICT (clock) DO UPDATE SET rules = excluded.rules";
 
 /// A table: its name, what orders its rows, and its columns.
 struct Table {
@@ -28,7 +36,7 @@ macro_rules! table {
 }
 
 /// All tables, those that others refer to first; but for `sign_ins`, whose rows last for minutes.
-const TABLES: [Table; 13] = [
+const TABLES: [Table; 15] = [
     table!("people" by "number": text ["person" "name" "name_key" "role" "password"]
         int ["number" "attempt" "attempts_from" "n_claims" "guidelines_at" "trained_at" "disabled" "created_at"]),
     table!("invites" by "token_hash": text ["token_hash" "role" "used_by" "renews"] int ["created_at" "expires_at"]),
@@ -48,6 +56,8 @@ const TABLES: [Table; 13] = [
         int ["created_at" "expires_at" "revoked_at" "used_at"]),
     table!("identities" by "issuer, subject": text ["issuer" "subject" "person"] int ["linked_at"]),
     table!("deliveries" by "delivery": text ["delivery" "hook" "body"] int ["tries" "made_at" "next_at"]),
+    table!("lease_clock" by "clock": text ["rules"] int ["clock" "now_ms"]),
+    table!("login_failures" by "key_hash": text ["key_hash"] int ["n" "since"]),
 ];
 
 impl Table {
@@ -74,27 +84,31 @@ impl Table {
 }
 
 impl Store {
-    /// Copies everything into another, empty database, all or nothing; returns the number of rows.
+    /// Copies everything into another, empty database, all or nothing; returns the number of rows. A PostgreSQL database is
+    /// served by nobody afterwards.
     ///
     /// # Errors
     /// [`AnnotateError::Database`] if the other one is not empty.
     pub async fn copy_to(&self, other: &Self) -> Result<u64, AnnotateError> {
         let mut source = self.read().await?;
-        // One moment of the database, whatever is written meanwhile.
-        let begin = match source.dialect() {
-            Dialect::Sqlite => "BEGIN",
-            Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ",
-        };
-        source.execute(begin, values![]).await?;
-        other
+        if let Err(error) = begin(&mut source).await {
+            drop(source.execute("ROLLBACK", values![]).await);
+            return Err(error);
+        }
+        let (mut source, n_rows) = other
             .write(move |connection, _| {
                 Box::pin(async move {
-                    let copied = copy(&mut source, connection).await;
-                    source.execute("ROLLBACK", values![]).await?;
-                    copied
+                    let copied = leave(&mut source, connection).await;
+                    if copied.is_err() {
+                        drop(source.execute("ROLLBACK", values![]).await);
+                    }
+                    Ok((source, copied?))
                 })
             })
-            .await
+            .await?;
+        // A server that was cut off could change nothing here until all was there.
+        source.execute("COMMIT", values![]).await?;
+        Ok(n_rows)
     }
 
     /// Copies a SQLite database to a new file, at one moment, while it may be in use.
@@ -132,15 +146,34 @@ impl Store {
     }
 }
 
+/// Begins to read the database as it is at one moment; from then on nobody changes a PostgreSQL database.
+async fn begin(source: &mut Connection) -> Result<(), AnnotateError> {
+    if source.dialect() == Dialect::Sqlite {
+        return source.execute("BEGIN", values![]).await.map(drop);
+    }
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+    source.execute(begin, values![]).await?;
+    source.execute(KEEP_STILL, values![]).await.map(drop)
+}
+
+/// Copies everything, and marks a PostgreSQL database as left.
+async fn leave(source: &mut Connection, target: &mut Connection) -> Result<u64, AnnotateError> {
+    let n_rows = copy(source, target).await?;
+    if source.dialect() == Dialect::Postgres {
+        source.execute(LEAVE, values![MOVED]).await?;
+    }
+    Ok(n_rows)
+}
+
 async fn copy(source: &mut Connection, target: &mut Connection) -> Result<u64, AnnotateError> {
     let sql = "SELECT (SELECT COUNT(*) FROM people) + (SELECT COUNT(*) FROM items) \
-               + (SELECT COUNT(*) FROM events) AS n";
+               + (SELECT COUNT(*) FROM events) + (SELECT COUNT(*) FROM lease_clock) AS n";
     if target.int(sql, values![]).await? > 0 {
         return Err(AnnotateError::Database {
             action: "copy into",
             database: "that is to be filled".into(),
             remedy: "name an empty one",
-            source: "it holds people, items or events already".into(),
+            source: "it holds people, items or events already, or had a server".into(),
         });
     }
     let mut n_rows = 0;

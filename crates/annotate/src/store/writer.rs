@@ -136,7 +136,8 @@ async fn serve(pool: Pool, changes: Arc<Mutex<mpsc::Receiver<Box<dyn Change>>>>,
     }
 }
 
-fn reason(error: &AnnotateError) -> String {
+/// What went wrong and why, in one sentence.
+pub(super) fn reason(error: &AnnotateError) -> String {
     let source = std::error::Error::source(error).map(|source| format!(": {source}"));
     format!("{error}{}", source.unwrap_or_default())
 }

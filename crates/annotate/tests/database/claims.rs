@@ -1,11 +1,14 @@
 //! Who gets what: exactly as often as asked for, never twice, and back when nobody is there.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use candor_annotate::Refusal;
 use candor_annotate::answer::Pick;
-use candor_annotate::store::Claim;
+use candor_annotate::project::Kind;
+use candor_annotate::store::{Claim, Role};
 use candor_annotate::task::NoTask;
+use tokio::time::sleep;
 
 use crate::office::{Office, first, good, on_both, refusal};
 
@@ -153,4 +156,86 @@ on_both! {
         assert_eq!(office.claim(&people[2]).await, None, "skipped twice, it waits for an adjudicator");
         assert_eq!(office.store.queue(&people[2]).await.unwrap().n_waiting, 1);
     };
+}
+
+/// A transaction that holds a row of the office's database which another one needs.
+struct Held {
+    pool: sqlx::PgPool,
+    transaction: sqlx::Transaction<'static, sqlx::Postgres>,
+}
+
+impl Held {
+    async fn new(office: &Office, sql: &'static str, value: &str) -> Self {
+        let pool = sqlx::PgPool::connect(&office.project.database)
+            .await
+            .unwrap();
+        let mut transaction = pool.begin().await.unwrap();
+        sqlx::query(sql)
+            .bind(value)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        Self { pool, transaction }
+    }
+
+    /// Takes a task's row as well, at once, when somebody waits for the first row; then lets both go.
+    async fn take(mut self, assignment: &str) {
+        let sql = "SELECT COUNT(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        for _ in 0..200 {
+            let n: i64 = sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap();
+            if n > 0 {
+                break;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        sqlx::query("SELECT item FROM slots WHERE assignment = $1 FOR UPDATE NOWAIT")
+            .bind(assignment)
+            .execute(&mut *self.transaction)
+            .await
+            .expect("whoever waits holds nothing yet");
+        self.transaction.rollback().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heartbeats_of_two_pages_take_rows_in_one_order() {
+    let Some(office) = Office::postgres("overlap = 1\nhold = 2\n").await else {
+        return;
+    };
+    office.work(2).await;
+    let anna = office.person("anna", Role::Annotator).await;
+    let one = office.claim(&anna).await.unwrap().assignment;
+    let two = office.store.claim(anna.clone(), vec![one.clone()]).await;
+    let Claim::Task(two) = two.unwrap() else {
+        panic!("two may be held");
+    };
+    let (low, high) = (
+        one.clone().min(two.assignment.clone()),
+        one.max(two.assignment),
+    );
+    let sql = "SELECT item FROM slots WHERE assignment = $1 FOR UPDATE";
+    let held = Held::new(&office, sql, &low).await;
+    let beat = office
+        .store
+        .heartbeat(anna, Some(high.clone()), vec![low.clone()]);
+    let (leases, ()) = tokio::join!(beat, held.take(&high));
+    assert_eq!(leases.unwrap().leases.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_answer_of_a_round_takes_rows_as_a_claim_does() {
+    let Some(office) = Office::postgres("").await else {
+        return;
+    };
+    office.known(Kind::Training, 1).await;
+    let anna = office.person("anna", Role::Annotator).await;
+    let task = office.claim(&anna).await.unwrap();
+    // As a claim does, before it looks at the person's tasks.
+    let sql = "UPDATE people SET n_claims = n_claims + 1 WHERE person = $1";
+    let held = Held::new(&office, sql, &anna).await;
+    let answer = office.answer(&anna, &task, first(good(&task)));
+    let (receipt, ()) = tokio::join!(answer, held.take(&task.assignment));
+    let feedback = receipt.unwrap().feedback.expect("a training item");
+    assert!(feedback.result.expect("the round is over").passed);
 }

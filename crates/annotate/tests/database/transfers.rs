@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use candor_annotate::AnnotateError;
 use candor_annotate::clock::ManualClock;
@@ -10,6 +11,7 @@ use candor_annotate::store::{NewToken, Role, Scope, Store, VERSION};
 use sha2::{Digest as _, Sha256};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+use tokio::time::sleep;
 
 use crate::office::{Office, bad, first, good};
 
@@ -124,7 +126,50 @@ async fn sqlite_moves_to_postgres_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_database_has_one_server() {
+async fn a_postgres_database_that_was_moved_has_no_server_any_more() {
+    let Some(office) = Office::postgres("").await else {
+        return;
+    };
+    drop(office.store.serve().await.unwrap());
+    let other = opened(&office, "moved.sqlite").await;
+    office.store.copy_to(&other).await.unwrap();
+    let served = office.store.serve().await.map(drop);
+    let held = office.store.hold().await.map(drop);
+    for refused in [served, held] {
+        let error = refused.expect_err("it was moved");
+        let reason = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(reason.as_deref(), Some("it was moved"), "{error}");
+    }
+    other.serve().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_takes_what_was_still_being_written_with_it() {
+    let Some(office) = Office::postgres("").await else {
+        return;
+    };
+    let url = crate::postgres::new_database().await.unwrap();
+    let other = opened(&office, &url).await;
+    let pool = sqlx::PgPool::connect(&office.project.database)
+        .await
+        .unwrap();
+    let mut writing = pool.begin().await.unwrap();
+    let sql = "INSERT INTO pauses (number, began_at, ended_at) VALUES (7, 1, 2)";
+    sqlx::query(sql).execute(&mut *writing).await.unwrap();
+    let store = office.store.clone();
+    let moved = tokio::spawn(async move { store.copy_to(&other).await });
+    sleep(Duration::from_millis(500)).await;
+    assert!(!moved.is_finished(), "it waits for who writes");
+    writing.commit().await.unwrap();
+    moved.await.unwrap().unwrap();
+    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    let sql = "SELECT COUNT(*) FROM pauses WHERE number = 7";
+    let n: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+    assert_eq!(n, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_has_one_server() {
     let office = Office::sqlite("").await;
     let serving = office.store.serve().await.unwrap();
     let other = opened(&office, "annotate.sqlite").await;
@@ -134,20 +179,10 @@ async fn one_database_has_one_server() {
     ));
     drop(serving);
     other.serve().await.unwrap();
-    if let Some(office) = Office::postgres("").await {
-        let serving = office.store.serve().await.unwrap();
-        let url = office.project.database.clone();
-        let other = opened(&office, &url).await;
-        assert!(matches!(
-            other.serve().await,
-            Err(AnnotateError::Database { .. })
-        ));
-        drop(serving);
-    }
 }
 
 /// The steps that were released, with their hashes: a released step is never edited.
-const RELEASED: [(i64, &str, &str, [&str; 2]); 4] = [
+const RELEASED: [(i64, &str, &str, [&str; 2]); 5] = [
     (
         1,
         include_str!("../../migrations/sqlite/1_start.sql"),
@@ -173,6 +208,15 @@ const RELEASED: [(i64, &str, &str, [&str; 2]); 4] = [
         [
             "076f3c078542047d2e1ca6c60b74aa790b0461840a5ed3a9aed7252ca41b68cb",
             "076f3c078542047d2e1ca6c60b74aa790b0461840a5ed3a9aed7252ca41b68cb",
+        ],
+    ),
+    (
+        4,
+        include_str!("../../migrations/sqlite/4_replicas.sql"),
+        include_str!("../../migrations/postgres/4_replicas.sql"),
+        [
+            "35ae3ab7e2433aa0bb9066d2a818602e4a2bde3560ea5176a05d08d851741327",
+            "35ae3ab7e2433aa0bb9066d2a818602e4a2bde3560ea5176a05d08d851741327",
         ],
     ),
     (

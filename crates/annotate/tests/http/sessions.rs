@@ -1,4 +1,4 @@
-//! Invitations, logins, cookies, from the browser's side.
+//! Invitations, logins, cookies, from the browser's side, and what a load balancer sees.
 
 use axum::http::StatusCode;
 use candor_annotate::store::Role;
@@ -102,4 +102,14 @@ async fn a_session_is_not_found_in_the_database() {
     assert!(site.store.session(&session, 1).await.unwrap().is_some());
     let events = serde_json::to_string(&site.store.events(0).await.unwrap()).unwrap();
     assert!(!events.contains(&session));
+}
+
+#[tokio::test]
+async fn a_load_balancer_is_told_when_the_database_is_gone() {
+    let site = Site::open().await;
+    assert_eq!(site.get("/readyz", "").await.status, StatusCode::OK);
+    site.store.close().await;
+    let status = site.get("/readyz", "").await.status;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(site.get("/healthz", "").await.status, StatusCode::OK);
 }

@@ -34,6 +34,7 @@ pub async fn work(number: usize, mut client: Client, pause: Duration, progress: 
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        client.move_on();
         let showing = json!({"showing": assignment, "holding": []});
         let (status, leases, secs) = client.post("/api/heartbeat", &showing).await;
         assert!(status.is_success(), "{leases}");
@@ -50,6 +51,9 @@ pub async fn work(number: usize, mut client: Client, pause: Duration, progress: 
         let answer =
             json!({"submission": submission, "first": first, "second": second, "active_ms": 4000});
         let path = format!("/api/assignments/{assignment}/answer");
+        if draw.random_range(0..2) == 0 {
+            client.move_on();
+        }
         let (status, receipt, secs) = client.post(&path, &answer).await;
         day.latencies.entry("answer").or_default().push(secs);
         assert!(status.is_success(), "{receipt}");

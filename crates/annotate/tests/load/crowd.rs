@@ -11,12 +11,15 @@ use candor_annotate::clock::SystemClock;
 use candor_annotate::project::{Kind, Project};
 use candor_annotate::store::{NewItem, Role, Store};
 use candor_data::Turn;
+use candor_data::random::stream;
+use futures_util::future::join_all;
+use rand::RngExt as _;
 use serde_json::json;
 
 use crate::Size;
 use crate::annotator::{self, Day};
 use crate::client::Client;
-use crate::server::Server;
+use crate::server::{Server, is_ready};
 use crate::siege;
 
 /// How many answers there are, of how many.
@@ -27,13 +30,24 @@ pub struct Progress {
 }
 
 impl Progress {
+    fn n(&self) -> usize {
+        self.n.load(Ordering::SeqCst)
+    }
+
+    /// Waits until there are so many, or all.
+    async fn reach(&self, n: usize) {
+        while self.n() < n.min(self.needed) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// One answer more.
     pub fn step(&self) {
         self.n.fetch_add(1, Ordering::SeqCst);
     }
 
     pub fn is_done(&self) -> bool {
-        self.n.load(Ordering::SeqCst) >= self.needed
+        self.n() >= self.needed
     }
 }
 
@@ -46,29 +60,37 @@ pub struct Tally {
 
 pub struct Crowd {
     size: Size,
-    project: PathBuf,
-    address: String,
+    /// One for each server; they differ in where it listens.
+    projects: Vec<PathBuf>,
+    addresses: Vec<String>,
     sessions: Vec<String>,
 }
 
 impl Crowd {
     pub async fn gather(folder: &Path, database: &str, size: Size) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a port")
-            .port();
-        let address = format!("127.0.0.1:{port}");
-        let project = folder.join("project.toml");
-        let text = format!(
-            "title = \"Load\"\ndatabase = \"{database}\"\nseed = 1\n[server]\nlisten = \"{address}\"\n\
-             public_url = \"http://{address}\"\n[protocol]\noverlap = {}\ngold_rate = 0.0\nmin_reading_secs = 0\n\
-             dispute = \"no_majority\"\n[training]\npass_mark = 1.0\nattempts = 1\n[guidelines]\ntext = \"x\"\n",
-            size.overlap
-        );
-        std::fs::write(&project, text).expect("the project file");
-        let store = open(&project).await;
+        let free: Vec<TcpListener> = (0..size.servers)
+            .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"))
+            .collect();
+        let addresses: Vec<String> = free
+            .iter()
+            .map(|listener| listener.local_addr().expect("an address").to_string())
+            .collect();
+        drop(free);
+        let mut projects = Vec::new();
+        for (i, address) in addresses.iter().enumerate() {
+            let project = folder.join(format!("project-{i}.toml"));
+            let text = format!(
+                "title = \"Load\"\ndatabase = \"{database}\"\nseed = 1\n[server]\nlisten = \"{address}\"\n\
+                 public_url = \"http://{}\"\n[protocol]\noverlap = {}\ngold_rate = 0.0\nmin_reading_secs = 0\n\
+                 dispute = \"no_majority\"\n[training]\npass_mark = 1.0\nattempts = 1\n[guidelines]\ntext = \"x\"\n",
+                addresses[0], size.overlap
+            );
+            std::fs::write(&project, text).expect("the project file");
+            projects.push(project);
+        }
+        let store = open(&projects[0]).await;
         store
-            .import(&project, (0..size.items).map(item).collect())
+            .import(&projects[0], (0..size.items).map(item).collect())
             .await
             .expect("imported");
         let mut sessions = Vec::new();
@@ -90,20 +112,23 @@ impl Crowd {
         store.close().await;
         Self {
             size,
-            project,
-            address,
+            projects,
+            addresses,
             sessions,
         }
     }
 
-    /// Lets everybody work until all is answered, and kills the server at even steps of the way.
+    /// Lets everybody work until all is answered, and kills a server on every part of the way.
     pub async fn work(&self) -> Tally {
         let is_besieged = self.size.half_sent > 0;
-        let mut server = Server::start(&self.project, &self.address, is_besieged).await;
-        let siege = siege::lay(&self.address, &self.sessions[0], self.size.half_sent);
+        let starting = self.projects.iter().zip(&self.addresses);
+        let starting =
+            starting.map(|(project, address)| Server::start(project, address, is_besieged));
+        let mut servers = join_all(starting).await;
+        let siege = siege::lay(&self.addresses[0], &self.sessions[0], self.size.half_sent);
         if is_besieged {
             let shown = json!({"showing": null, "holding": []});
-            let mut somebody = Client::new(&self.address, &self.sessions[0]);
+            let mut somebody = Client::new(&self.addresses, 0, &self.sessions[0]);
             somebody.post("/api/heartbeat", &shown).await;
             assert!(
                 siege.iter().any(siege::waits),
@@ -122,18 +147,38 @@ impl Crowd {
             .map(|(i, session)| {
                 tokio::spawn(annotator::work(
                     i,
-                    Client::new(&self.address, session),
+                    Client::new(&self.addresses, i, session),
                     Duration::from_millis(self.size.pause_ms),
                     progress.clone(),
                 ))
             })
             .collect();
+        // Servers that have others are also asked to stop, on a part of the way of its own.
+        let stops = usize::from(self.size.servers > 1);
+        let part = needed / (self.size.kills + 1 + stops);
         for kill in 0..self.size.kills {
-            let due = needed * (kill + 1) / (self.size.kills + 1);
-            while progress.n.load(Ordering::SeqCst) < due {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+            let mut draw = stream(11, "load.kill", &[kill as u64]);
+            progress
+                .reach(part * (kill + 1) + draw.random_range(0..=part / 4))
+                .await;
+            let server = &mut servers[draw.random_range(0..self.size.servers)];
+            assert!(!progress.is_done(), "work is left when a server is killed");
+            server.kill();
+            if self.size.servers > 1 {
+                // The others go on without it.
+                progress.reach(progress.n() + part / 4).await;
             }
-            server.kill_and_restart().await;
+            server.restart().await;
+        }
+        if self.size.servers > 1 {
+            assert!(!progress.is_done(), "work is left when a server stops");
+            let ended = servers[0].stop().await;
+            assert!(
+                ended.success(),
+                "a server that is stopped ends in order: {ended}"
+            );
+            assert!(!is_ready(&self.addresses[0]).await, "it is gone");
+            servers[1].wait().await;
         }
         let mut tally = Tally::default();
         for person in people {
@@ -148,7 +193,7 @@ impl Crowd {
 
     /// Every item has as many answers as it should, each by somebody else; every receipt has its answer.
     pub async fn check(&self, tally: &Tally) {
-        let store = open(&self.project).await;
+        let store = open(&self.projects[0]).await;
         let evidence = store.evidence().await.expect("readable");
         assert_eq!(evidence.items.len(), self.size.items);
         for item in &evidence.items {

@@ -1,8 +1,8 @@
 //! Many annotators at once, over real connections to a real server process, which is killed now and then.
 //!
 //! Nothing may be over- or under-assigned, and no answer that a browser was told of may be lost. `cargo test` runs a
-//! small version on SQLite and on PostgreSQL; `bench/annotate` the full one: 200 people, 20,000 items, overlap 3, with and
-//! without ten kills.
+//! small version on SQLite, on PostgreSQL, and on PostgreSQL with two servers between which people go to and fro;
+//! `bench/annotate` the full one: 200 people, 20,000 items, overlap 3, with and without ten kills.
 //!
 //! The server is this same program, started with `serve`: so it can be killed as a process.
 
@@ -30,6 +30,8 @@ pub struct Size {
     pause_ms: u64,
     /// Connections that send half a request first of all; where there are any, the server may open 200 files.
     half_sent: usize,
+    /// Servers of the one database.
+    servers: usize,
 }
 
 /// The version of the test suite.
@@ -40,6 +42,7 @@ const SMALL: Size = Size {
     kills: 3,
     pause_ms: 0,
     half_sent: 260,
+    servers: 1,
 };
 
 fn main() -> ExitCode {
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         kills: named("--kills", SMALL.kills),
         pause_ms: named("--pause-ms", 0) as u64,
         half_sent: named("--half-sent", SMALL.half_sent),
+        servers: SMALL.servers,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -83,6 +87,18 @@ fn main() -> ExitCode {
             && let Some(url) = postgres::new_database().await
         {
             run("postgres", &url, size).await;
+        }
+        if chosen("replicas")
+            && let Some(url) = postgres::new_database().await
+        {
+            let size = Size {
+                servers: 2,
+                half_sent: 0,
+                // A server takes seconds to come back, and there must be work left then.
+                pause_ms: named("--pause-ms", 1000) as u64,
+                ..size
+            };
+            run("postgres, two servers", &url, size).await;
         }
     });
     ExitCode::SUCCESS

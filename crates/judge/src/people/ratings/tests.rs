@@ -182,6 +182,11 @@ fn the_project_has_every_free_answer_of_all_runs() {
         text.contains("seed = 7") && text.contains("format = \"answers\""),
         "{text}"
     );
+    // Three ratings on two sides always have a majority.
+    assert!(
+        text.contains("overlap = 3") && text.contains("dispute = \"any_difference\""),
+        "{text}"
+    );
     let message = project::write_to_rate(&out, &two(), dir.path(), 7)
         .unwrap_err()
         .to_string();

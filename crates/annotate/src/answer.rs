@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::draft::Draft;
 pub(crate) use self::limits::check_length;
 pub use self::limits::{MAX_CORRECTION_CHARS, MAX_MARKS, MAX_NOTE_CHARS};
-use self::limits::{check_corrections, check_marks, check_note};
+use self::limits::{check_corrections, check_marks, check_note, check_single};
 use self::rating::check_rating;
 use crate::error::Refusal;
 
@@ -227,7 +227,10 @@ impl Answer {
                     remedy,
                 ))
             }
-            _ => self.check(texts(outputs)),
+            _ => {
+                check_single(outputs, &self.corrections)?;
+                self.check(texts(outputs))
+            }
         }
     }
 

@@ -13,14 +13,14 @@ mod sentences;
 
 use std::path::Path;
 
-use candor_data::Comparison;
 use candor_data::formats::trl::unpaired;
 use candor_data::formats::{preference, preference_log, trl};
+use candor_data::{Comparison, Turn};
 use serde::{Deserialize, Serialize};
 
 pub use self::aggregate::Aggregate;
 use crate::error::{AnnotateError, Refusal};
-use crate::store::{Evidence, Store};
+use crate::store::{Evidence, Given, Store};
 
 /// A format that judgements go out in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ pub struct Exported {
     pub text: String,
     /// Rows in it.
     pub n_rows: usize,
-    /// Closed items that the rule leaves undecided, which are left out.
+    /// Closed items that the rule leaves undecided, or ratings that wait for an adjudicator, which are left out.
     pub n_undecided: usize,
 }
 
@@ -108,10 +108,10 @@ pub async fn render(
     }
     let evidence = store.evidence().await?;
     if format == Format::Segments {
-        return not_empty(format, lines(segments::rows(&evidence.items)), 0);
+        return not_empty(format, lines(segments::rows(&closed(&evidence))), 0);
     }
     if format == Format::Sentences {
-        let rows = sentences::rows(&evidence.items);
+        let rows = sentences::rows(&closed(&evidence));
         if rows.is_empty() {
             return Err(nothing(format, 0));
         }
@@ -134,11 +134,13 @@ pub async fn render(
     }
     if format == Format::Ratings {
         let rows = ratings::rows(&evidence.rated);
+        let n_disputed = evidence.rated.iter().filter(|item| item.is_disputed);
+        let n_disputed = n_disputed.count();
         if rows.is_empty() {
-            return Err(nothing(format, 0));
+            return Err(nothing(format, n_disputed));
         }
         let text = candor_data::formats::ratings::render(Path::new(format.file_name()), &rows)?;
-        return not_empty(format, (text, rows.len()), 0);
+        return not_empty(format, (text, rows.len()), n_disputed);
     }
     let Some(aggregate) = aggregate else {
         let remedy = "name one of majority, adjudicated, weighted";
@@ -163,6 +165,36 @@ pub async fn render(
         n_rows: decided.len(),
         n_undecided,
     })
+}
+
+/// A closed item with one answer or two, and what everybody said of them.
+struct Closed<'a> {
+    name: &'a str,
+    image: Option<&'a str>,
+    turns: &'a [Turn],
+    outputs: &'a [String],
+    given: Vec<&'a Given>,
+}
+
+/// The closed items: those of which two answers are compared, then those of which one is rated.
+fn closed(evidence: &Evidence) -> Vec<Closed<'_>> {
+    let compared = evidence.items.iter().filter(|item| item.is_closed);
+    let compared = compared.map(|item| Closed {
+        name: &item.name,
+        image: item.image.as_deref(),
+        turns: &item.turns,
+        outputs: &item.outputs,
+        given: item.answers.iter().chain(&item.decision).collect(),
+    });
+    let rated = evidence.rated.iter().filter(|item| item.is_closed);
+    let rated = rated.map(|item| Closed {
+        name: &item.name,
+        image: item.image.as_deref(),
+        turns: &item.turns,
+        outputs: std::slice::from_ref(&item.output),
+        given: item.answers.iter().chain(&item.decision).collect(),
+    });
+    compared.chain(rated).collect()
 }
 
 fn n_closed(evidence: &Evidence) -> usize {

@@ -99,8 +99,8 @@ pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Compariso
             format.read(file, &mut keep)?
         }
         ImportFormat::Answers => return Ok(answers::read(import, file)?),
-        ImportFormat::LabelStudio => taken(file, label_studio::read(file)?),
-        ImportFormat::Argilla => taken(file, argilla::read(file)?),
+        ImportFormat::LabelStudio => taken(import.kind, file, label_studio::read(file)?)?,
+        ImportFormat::Argilla => taken(import.kind, file, argilla::read(file)?)?,
     };
     check_placeholders(import.kind, file, &all)?;
     let n_rows = all.len();
@@ -124,12 +124,25 @@ pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Compariso
     })
 }
 
-/// The comparisons of another tool's file; says what of it was left behind.
-fn taken(file: &Path, taken: Taken) -> Vec<Comparison> {
+/// The comparisons of another tool's file; says what of it was left behind. People are asked two questions, so that their answers are
+/// measured by a judgement that says which of them decided, and by no other.
+fn taken(kind: Kind, file: &Path, taken: Taken) -> Result<Vec<Comparison>, DataError> {
+    if let Some(&row) = taken.bare.first().filter(|_| kind != Kind::Work) {
+        return Err(DataError::Field {
+            spot: Spot::new(file, place(row), ""),
+            found: format!(
+                "item {:?}: the judgements of this {} item do not all rest on the same one of the two questions",
+                taken.rows[row].id,
+                kind.name()
+            ),
+            remedy: "answer `first`, and `second` after a tie, in the task; or import it as work"
+                .into(),
+        });
+    }
     if let Some(left_behind) = taken.left_behind_in_words() {
         tracing::warn!("{}: {left_behind}", file.display());
     }
-    taken.rows
+    Ok(taken.rows)
 }
 
 /// Refuses what nobody could be asked sensibly or the reward stage would refuse: more images than a page shows, a question about

@@ -1,4 +1,4 @@
-// The images that both answers are about, side by side, each in a frame of its own.
+// The images that one answer or two are about, side by side, each in a frame of its own.
 
 import { base } from "./base.js";
 import { part } from "./element.js";
@@ -28,7 +28,7 @@ export class Pictures {
   /** Begins to load images and returns their elements, for `show`. */
   static load(addresses) {
     const n = addresses.length;
-    const described = (number) => (n === 1 ? "The image" : nameOf(number, n)) + " that both answers are about";
+    const described = (number) => (n === 1 ? "The image" : nameOf(number, n)) + " that is asked about";
     return addresses.map((address, number) => Image.load(base + address, described(number)));
   }
 

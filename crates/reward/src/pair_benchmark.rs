@@ -77,7 +77,7 @@ pub fn pair_benchmark(
         n_identical,
         skipped,
         with_facts,
-    } = scored(plan, device, progress, Chosen::Preferred)?;
+    } = scored(plan, rows::read(plan, Chosen::Preferred)?, device, progress)?;
     let result = PairResult {
         n_identical,
         skipped: skipped.as_ref().map(Skipped::counts),
@@ -93,14 +93,13 @@ pub fn pair_benchmark(
     Ok(result)
 }
 
-/// Makes pairs of the rows of all files and scores them.
+/// Scores the pairs that were read.
 fn scored(
     plan: &PairBenchmark,
+    read: rows::Read,
     device: Device,
     mut progress: impl FnMut(usize, usize),
-    chosen: Chosen,
 ) -> Result<Scored, RewardError> {
-    let read = rows::read(plan, chosen)?;
     let base = RewardModel::base(&plan.reward)?;
     let bundle = Bundle::load(base, device, plan.base_precision)?;
     bundle.model.set_trainable(|_| false);

@@ -3,7 +3,7 @@
 use candor_data::Side;
 use serde::{Deserialize, Serialize};
 
-use super::limits::{check_corrections, check_marks, check_note};
+use super::limits::{check_corrections, check_marks, check_note, check_single};
 use super::rating::check_rating;
 use super::{Answer, Corrections, Mark, Pick, texts, turned_corrections, turned_marks};
 use crate::error::Refusal;
@@ -93,12 +93,27 @@ impl Draft {
         }
     }
 
-    /// Checks what is there already, as [`Answer::check_for`] does.
+    /// Checks what is there already, as [`Answer::check_for`] does: it must fit its limits, and belong to an item with these answers.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming the field.
     pub fn check_for(&self, outputs: &[String]) -> Result<(), Refusal> {
         check_rating(self.rating)?;
+        let is_rated = outputs.len() == 1;
+        for (field, is_foreign) in [
+            ("first", is_rated && self.first.is_some()),
+            ("second", is_rated && self.second.is_some()),
+            ("rating", !is_rated && self.rating.is_some()),
+        ] {
+            if is_foreign {
+                let remedy = "compare two answers, or rate the one that is shown";
+                let found = format!("found beside {} answers", outputs.len());
+                return Err(Refusal::invalid(field, found, remedy));
+            }
+        }
+        if let Some(corrections) = &self.corrections {
+            check_single(outputs, corrections)?;
+        }
         check_marks(self.marks.as_deref().unwrap_or_default(), texts(outputs))?;
         self.corrections
             .as_ref()
@@ -151,10 +166,72 @@ mod tests {
             );
         }
         let rated = of(None, None, Some(4)).unwrap();
+        let twice = Answer {
+            corrections: Corrections {
+                a: None,
+                b: Some("z".into()),
+            },
+            ..rated.clone()
+        };
+        assert_eq!(field(Ok(twice), 1), "corrections.b");
         let text = serde_json::to_string(&Draft::from(rated)).unwrap();
         assert!(
             text.starts_with(r#"{"first":null,"second":null,"rating":4,"#),
             "{text}"
         );
+    }
+
+    #[test]
+    fn drafts_hold_nothing_of_other_items() {
+        let outputs = ["x", "y"].map(str::to_owned);
+        let none = Draft::default;
+        let corrected = Corrections {
+            a: None,
+            b: Some("z".into()),
+        };
+        for (draft, of_one, of_two) in [
+            (none(), "", ""),
+            (
+                Draft {
+                    first: Some(Pick::A),
+                    ..none()
+                },
+                "first",
+                "",
+            ),
+            (
+                Draft {
+                    second: Some(Pick::Tie),
+                    ..none()
+                },
+                "second",
+                "",
+            ),
+            (
+                Draft {
+                    rating: Some(3),
+                    ..none()
+                },
+                "",
+                "rating",
+            ),
+            (
+                Draft {
+                    corrections: Some(corrected),
+                    ..none()
+                },
+                "corrections.b",
+                "",
+            ),
+        ] {
+            for (n, expected) in [(1, of_one), (2, of_two)] {
+                let found = match draft.check_for(&outputs[..n]) {
+                    Ok(()) => String::new(),
+                    Err(Refusal::Invalid { field, .. }) => field,
+                    Err(other) => panic!("{other}"),
+                };
+                assert_eq!(found, expected, "{draft:?} of {n}");
+            }
+        }
     }
 }

@@ -42,6 +42,16 @@ pub(super) fn check_corrections(corrections: &Corrections) -> Result<(), Refusal
     Ok(())
 }
 
+/// Refuses a correction of a second answer where there is one.
+pub(super) fn check_single(outputs: &[String], corrections: &Corrections) -> Result<(), Refusal> {
+    if outputs.len() == 1 && corrections.b.is_some() {
+        let remedy = "correct the answer that is shown, `a`";
+        let found = "found where one answer is rated";
+        return Err(Refusal::invalid("corrections.b", found, remedy));
+    }
+    Ok(())
+}
+
 /// Refuses a note that is too long.
 pub(super) fn check_note(note: Option<&str>) -> Result<(), Refusal> {
     check_length("note", note, MAX_NOTE_CHARS)

@@ -3,12 +3,12 @@
 //! The names of the controls are those of the labelling interface in `docs/formats.md`. Positions of marked words count UTF-16 units, as
 //! that tool's browser does. Who said it is not there, because the tool would look for its own user of that name.
 
-use candor_data::conversation::IMAGE_PLACEHOLDER;
 use candor_data::shown;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Mark, Which};
 use crate::store::{Given, Judged};
+use crate::task::ShownTurn;
 
 /// The tasks of all closed items.
 pub(super) fn tasks(items: &[Judged]) -> Vec<Value> {
@@ -30,10 +30,11 @@ fn task(item: &Judged) -> Value {
 
 /// What people were shown, by names that both tools' files have.
 pub(super) fn fields(item: &Judged) -> Value {
-    let question = item.turns.last().map_or("", |turn| turn.value.as_str());
-    let question = question.replace(IMAGE_PLACEHOLDER, "");
+    // Several images are named in the text, as on the page.
+    let turns = ShownTurn::all(&item.turns, shown::count(item.image.as_deref()));
+    let question = turns.last().map_or("", |turn| turn.text.as_str());
     let mut fields = json!({
-        "id": item.name, "question": question.trim(), "answer_a": item.outputs[0], "answer_b": item.outputs[1],
+        "id": item.name, "question": question, "answer_a": item.outputs[0], "answer_b": item.outputs[1],
     });
     match item.image.as_deref() {
         Some(several) if shown::count(Some(several)) > 1 => {
@@ -122,6 +123,33 @@ fn utf16(text: &str, mark: &Mark) -> (usize, usize, String) {
 mod tests {
     use super::*;
     use crate::answer::MarkType;
+    use candor_data::Turn;
+
+    #[test]
+    fn questions_name_their_images_where_there_are_several() {
+        let asked = |image: &str, question: &str| {
+            fields(&Judged {
+                item: 1,
+                name: "p".into(),
+                image: Some(image.into()),
+                turns: vec![Turn::human(question)],
+                outputs: ["x".into(), "y".into()],
+                original_answer: None,
+                question_type: None,
+                models: None,
+                is_closed: true,
+                is_disputed: false,
+                answers: Vec::new(),
+                decision: None,
+            })
+        };
+        let two = asked("a.png\nb.png", "<image>\nIs it the one in <image>?");
+        assert_eq!(two["question"], "[Image 1]\nIs it the one in [Image 2]?");
+        assert_eq!(two["images"], json!(["a.png", "b.png"]));
+        let one = asked("a.png", "<image>\nWhat is it?");
+        assert_eq!(one["question"], "What is it?");
+        assert_eq!(one["image"], "a.png");
+    }
 
     #[test]
     fn marks_count_as_browsers_do() {

@@ -8,8 +8,9 @@ use candor_data::conversation::IMAGE_PLACEHOLDER;
 use candor_data::shown;
 use serde::Serialize;
 
+use super::Closed;
 use crate::answer::{Mark, MarkType, Which};
-use crate::store::{Given, Judged};
+use crate::store::Given;
 
 /// A row of the file.
 #[derive(Debug, PartialEq, Serialize)]
@@ -44,26 +45,30 @@ struct Segment {
 }
 
 /// The rows of all corrections of closed items.
-pub(super) fn rows(items: &[Judged]) -> Vec<Row> {
+pub(super) fn rows(items: &[Closed<'_>]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for item in items.iter().filter(|item| item.is_closed) {
-        for given in item.answers.iter().chain(&item.decision) {
-            for which in [Which::A, Which::B] {
-                rows.extend(row(item, given, which, rows.len()));
+    for item in items {
+        for given in &item.given {
+            for (which, rejected) in [Which::A, Which::B].into_iter().zip(item.outputs) {
+                rows.extend(row(item, given, (which, rejected), rows.len()));
             }
         }
     }
     rows
 }
 
-fn row(item: &Judged, given: &Given, which: Which, idx: usize) -> Option<Row> {
+fn row(
+    item: &Closed<'_>,
+    given: &Given,
+    (which, rejected): (Which, &str),
+    idx: usize,
+) -> Option<Row> {
     let corrections = &given.answer.corrections;
     let chosen = match which {
         Which::A => corrections.a.as_deref(),
         Which::B => corrections.b.as_deref(),
     };
     let chosen = chosen.filter(|text| !text.trim().is_empty())?;
-    let rejected = item.outputs[which.index()].as_str();
     let question = item
         .turns
         .last()?
@@ -81,15 +86,15 @@ fn row(item: &Judged, given: &Given, which: Which, idx: usize) -> Option<Row> {
         .marks
         .iter()
         .filter(|mark| mark.answer == which);
-    let image = item.image.as_deref();
+    let image = item.image;
     let (image_path, images) = match image.filter(|_| shown::count(image) > 1) {
         Some(several) => (None, shown::names(several).map(str::to_owned).collect()),
-        None => (item.image.clone(), Vec::new()),
+        None => (image.map(str::to_owned), Vec::new()),
     };
     Some(Row {
         ds_name: "candor",
         idx,
-        id: item.name.clone(),
+        id: item.name.to_owned(),
         image_path,
         images,
         text: serde_json::to_string(&text).ok()?,

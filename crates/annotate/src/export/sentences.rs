@@ -9,17 +9,17 @@
 use candor_data::RatedAnswer;
 use candor_data::sentences::sentences;
 
+use super::Closed;
 use crate::answer::Which;
-use crate::store::{Given, Judged};
+use crate::store::Given;
 
 /// The rows of all marked answers of closed items.
-pub(super) fn rows(items: &[Judged]) -> Vec<RatedAnswer> {
+pub(super) fn rows(items: &[Closed<'_>]) -> Vec<RatedAnswer> {
     let mut rows = Vec::new();
-    for item in items.iter().filter(|item| item.is_closed) {
-        let given = item.answers.iter().chain(&item.decision).enumerate();
-        for (number, given) in given {
-            for which in [Which::A, Which::B] {
-                rows.extend(of_answer(item, number, given, which));
+    for item in items {
+        for (number, given) in item.given.iter().enumerate() {
+            for (which, output) in [Which::A, Which::B].into_iter().zip(item.outputs) {
+                rows.extend(of_answer(item, number, given, (which, output)));
             }
         }
     }
@@ -27,7 +27,12 @@ pub(super) fn rows(items: &[Judged]) -> Vec<RatedAnswer> {
 }
 
 /// The rows of an answer as one person marked it.
-fn of_answer(item: &Judged, number: usize, given: &Given, which: Which) -> Vec<RatedAnswer> {
+fn of_answer(
+    item: &Closed<'_>,
+    number: usize,
+    given: &Given,
+    (which, output): (Which, &str),
+) -> Vec<RatedAnswer> {
     let marks = given.answer.marks.iter();
     let marks = marks.filter(|mark| mark.answer == which);
     let marks: Vec<[usize; 2]> = marks.map(|mark| [mark.start, mark.end]).collect();
@@ -35,11 +40,11 @@ fn of_answer(item: &Judged, number: usize, given: &Given, which: Which) -> Vec<R
         return Vec::new();
     }
     let letter = if which == Which::A { 'a' } else { 'b' };
-    let labelled = labelled(&item.outputs[which.index()], &marks);
+    let labelled = labelled(output, &marks);
     let row = |(place, (text, is_clean)): (usize, (&str, bool))| RatedAnswer {
         id: format!("{}-{number}{letter}-{place}", item.name),
-        image: item.image.clone(),
-        turns: item.turns.clone(),
+        image: item.image.map(str::to_owned),
+        turns: item.turns.to_vec(),
         answer: text.to_owned(),
         is_desirable: is_clean,
     };

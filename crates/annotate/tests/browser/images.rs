@@ -32,7 +32,7 @@ fn several_images_stand_side_by_side_and_each_is_zoomed() {
             "return [...document.querySelectorAll('.image img')].map((image) => image.alt).join()";
         assert_eq!(
             page.js(names).await,
-            "Image 1 of 2 that both answers are about,Image 2 of 2 that both answers are about"
+            "Image 1 of 2 that is asked about,Image 2 of 2 that is asked about"
         );
         // The next one has a single image, and shows no frame besides.
         page.press(&["1", ENTER]).await;

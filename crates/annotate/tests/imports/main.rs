@@ -222,24 +222,38 @@ fn tasks_of_other_tools_are_compared() {
         .replace('\n', " ");
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.webp"), WEBP).unwrap();
-    for (text, format) in [(task, "label_studio"), (record.as_str(), "argilla")] {
-        let read = |more: &str| {
+    // The same by the first question.
+    let first_task = task
+        .replace(
+            r#""from_name": "p", "type": "pairwise""#,
+            r#""from_name": "first", "type": "choices""#,
+        )
+        .replace(r#"{"selected": "right"}"#, r#"{"choices": ["b"]}"#);
+    let first_record = record.replace(r#""preference""#, r#""first""#);
+    for (text, by_first, format) in [
+        (task, first_task, "label_studio"),
+        (record.as_str(), first_record, "argilla"),
+    ] {
+        let read = |text: &str, more: &str| {
             let more = format!("images = \".\"\n{more}");
-            import_in(folder.path(), "a.json", text.as_bytes(), format, &more).unwrap()
+            import_in(folder.path(), "a.json", text.as_bytes(), format, &more)
         };
-        let items = read("");
+        let items = read(text, "").unwrap();
         assert_eq!(
             (items[0].name.as_str(), items[0].image.as_deref()),
             ("1", Some("a.webp"))
         );
         assert_eq!(items[0].outputs, ["x", "y"]);
         assert_eq!(items[0].known, None, "asked anew");
-        let gold = read("kind = \"gold\"");
-        let expected = gold[0].known.as_ref().unwrap().expected;
-        assert_eq!(
-            (expected.first, expected.second),
-            (Pick::Tie, Some(Pick::B))
-        );
+        for kind in ["gold", "training"] {
+            let kind = format!("kind = \"{kind}\"");
+            // A bare preference says nothing of hallucinations, so that nobody is measured by it.
+            let refused = read(text, &kind).unwrap_err().to_string();
+            assert!(refused.contains("the two questions"), "{refused}");
+            let gold = read(&by_first, &kind).unwrap();
+            let expected = gold[0].known.as_ref().unwrap().expected;
+            assert_eq!((expected.first, expected.second), (Pick::B, None));
+        }
     }
 }
 

@@ -62,6 +62,27 @@ pub struct Rating {
     pub rating: u8,
     /// When, in seconds since 1970-01-01 UTC.
     pub unix_secs: u64,
+    /// Words of the answer that are false.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<FalseWords>,
+    /// What should have been answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correction: Option<String>,
+    /// A remark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Words that are false: the characters (Unicode code points) from `start` up to, not including, `end`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FalseWords {
+    /// First character.
+    pub start: usize,
+    /// The character after the last.
+    pub end: usize,
+    /// What is false about them, as the annotation app calls it.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 impl RatedItem {

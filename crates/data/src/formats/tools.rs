@@ -2,12 +2,13 @@
 //!
 //! Such tools call the parts of a task whatever a project calls them. Names that are common are known here (`QUESTIONS`,
 //! `ANSWERS`, `IMAGES`), others are not guessed at: a task without a question and two answers is refused, and everything else in it is
-//! counted by its name as left behind. A judgement is taken over where all who judged a task prefer the same answer.
+//! counted by its name as left behind. A judgement is taken over where all who judged a task prefer the same answer. Files hold images by
+//! addresses: one that is a path is kept, of others the last part of the path is the name, which no two of a file may share.
 
 pub mod argilla;
 pub mod label_studio;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
@@ -39,6 +40,9 @@ const IMAGES: [&str; 2] = ["image", "images"];
 pub struct Taken {
     /// Its tasks.
     pub rows: Vec<Comparison>,
+    /// Which of them were judged by a bare preference, or not by the same one of the two questions: what it says of hallucinations is not
+    /// known.
+    pub bare: Vec<usize>,
     /// What was left behind: how many times, by name.
     pub left_behind: BTreeMap<String, usize>,
 }
@@ -54,13 +58,54 @@ impl Taken {
     }
 }
 
-/// What is left behind of a file, by name.
+/// What is known of a file while it is read.
 #[derive(Default)]
-struct LeftBehind(BTreeMap<String, usize>);
+struct Reading {
+    /// What is left behind, by name.
+    left_behind: BTreeMap<String, usize>,
+    /// Where images lie, by the names that they have here.
+    addresses: HashMap<String, String>,
+    /// Rows with a bare judgement.
+    bare: Vec<usize>,
+}
 
-impl LeftBehind {
-    fn add(&mut self, name: String) {
-        *self.0.entry(name).or_default() += 1;
+impl Reading {
+    fn leave(&mut self, name: String) {
+        *self.left_behind.entry(name).or_default() += 1;
+    }
+
+    /// The name of an image: a path as it is, and the last part of the path of other addresses.
+    fn name_of(&mut self, address: &str) -> Result<String, String> {
+        // Files that Label Studio serves itself have their path behind `?d=`, other addresses may have a query.
+        let (path, is_plain) = match address.split_once("?d=") {
+            Some((_, path)) => (path, false),
+            None if address.contains("://") || address.starts_with('/') => {
+                (address.split('?').next().unwrap_or_default(), false)
+            }
+            None => (address, true),
+        };
+        let name = if is_plain {
+            path
+        } else {
+            path.rsplit('/').next().unwrap_or_default()
+        };
+        let known = self.addresses.entry(name.to_owned());
+        let known = known.or_insert_with(|| path.to_owned());
+        if known.as_str() != path {
+            return Err(format!(
+                "found {path:?}, of which the name is that of {known:?}: expected names that differ"
+            ));
+        }
+        Ok(name.to_owned())
+    }
+
+    /// What the file held.
+    fn taken(self, rows: Vec<Comparison>) -> Taken {
+        Taken {
+            rows,
+            bare: self.bare,
+            left_behind: self.left_behind,
+        }
     }
 }
 
@@ -68,9 +113,30 @@ impl LeftBehind {
 struct Vote {
     first: Verdict,
     second: Option<Side>,
+    /// Whether it does not rest on the two questions of the protocol alone.
+    is_bare: bool,
 }
 
 impl Vote {
+    /// The vote of somebody who answered these: the two questions, and which answer is better. None where there is no answer.
+    fn of(
+        first: Option<Verdict>,
+        second: Option<Verdict>,
+        better: Option<Verdict>,
+    ) -> Option<Self> {
+        let after = second.or(better);
+        first.or(after)?;
+        Some(Self {
+            first: first.unwrap_or(Verdict::Tie),
+            second: after.and_then(Verdict::side),
+            is_bare: match first {
+                None => true,
+                Some(Verdict::Tie) => second.is_none(),
+                Some(_) => false,
+            },
+        })
+    }
+
     fn preferred(&self) -> Option<Side> {
         self.first.side().or(self.second)
     }
@@ -88,11 +154,7 @@ struct Task {
 
 impl Task {
     /// The task in these fields; `of` is what the file calls the object that they are in.
-    fn of(
-        fields: &Map<String, Value>,
-        of: &str,
-        left_behind: &mut LeftBehind,
-    ) -> Result<Self, Fault> {
+    fn of(fields: &Map<String, Value>, of: &str, reading: &mut Reading) -> Result<Self, Fault> {
         let field = |name: &str| format!("{of}.{name}");
         let has = |name: &str| fields.contains_key(name);
         let question = QUESTIONS.into_iter().find(|name| has(name));
@@ -108,11 +170,13 @@ impl Task {
             .chain(image);
         let known: Vec<&str> = known.collect();
         for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            left_behind.add(field(name));
+            reading.leave(field(name));
         }
         let image = match image.map(|name| (name, &fields[name])) {
             None | Some((_, Value::Null)) => None,
-            Some((name, value)) => shown_by(value).map_err(|found| (field(name), found))?,
+            Some((name, value)) => {
+                shown_by(value, reading).map_err(|found| (field(name), found))?
+            }
         };
         Ok(Self {
             id: fields.get("id").and_then(text_of),
@@ -123,8 +187,14 @@ impl Task {
         })
     }
 
-    /// The comparison of a task that people voted on.
-    fn comparison(self, id: String, of: &str, votes: &[Vote]) -> Result<Comparison, Fault> {
+    /// The comparison of a task that people voted on, which is row `i`, and has the id that the file gives it elsewhere if it has none.
+    fn comparison(
+        self,
+        (i, id): (usize, Option<String>),
+        of: &str,
+        votes: &[Vote],
+        reading: &mut Reading,
+    ) -> Result<Comparison, Fault> {
         let question = if self.question.contains(IMAGE_PLACEHOLDER) {
             self.question
         } else {
@@ -140,15 +210,24 @@ impl Task {
         if let Some((field, found)) = fault {
             return Err((format!("{of} ({field})"), found));
         }
+        let judgement = judgement(votes);
+        if judgement.is_some() && !is_by_one_question(votes) {
+            reading.bare.push(i);
+        }
+        if judgement.is_none() && !votes.is_empty() {
+            let is_tie = votes.iter().all(|vote| vote.preferred().is_none());
+            let what = if is_tie { "are a tie" } else { "disagree" };
+            reading.leave(format!("judgements that {what}"));
+        }
         Ok(Comparison {
-            id,
+            id: self.id.or(id).unwrap_or_else(|| format!("row-{i}")),
             image: self.image,
             turns,
             original_answer: None,
             outputs: self.outputs,
             models: None,
             group: None,
-            judgement: judgement(votes),
+            judgement,
             severity: None,
         })
     }
@@ -182,6 +261,12 @@ fn judgement(votes: &[Vote]) -> Option<Judgement> {
     Some(Judgement::for_side(side))
 }
 
+/// Whether all votes rest on the same question of the protocol: the first, or the second after a tie.
+fn is_by_one_question(votes: &[Vote]) -> bool {
+    let decided = |vote: &Vote| vote.first.side().is_some();
+    votes.iter().all(decided) || votes.iter().all(|vote| !vote.is_bare && !decided(vote))
+}
+
 fn missing(of: &str, names: &[&str]) -> Fault {
     let found = format!("none of {} is in it", names.join(", "));
     (of.to_owned(), found)
@@ -207,8 +292,8 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// What a row shows: an address or a list of addresses, each by the last part of its path.
-fn shown_by(value: &Value) -> Result<Option<String>, String> {
+/// What a row shows: an address or a list of addresses.
+fn shown_by(value: &Value, reading: &mut Reading) -> Result<Option<String>, String> {
     let unfit = || format!("found {value}, expected the address of an image, or a list of such");
     let all = match value {
         Value::Array(all) => all.iter().collect(),
@@ -219,12 +304,7 @@ fn shown_by(value: &Value) -> Result<Option<String>, String> {
         if address.starts_with("data:") {
             return Err("found an image inside the file, expected its address".to_owned());
         }
-        // Files that Label Studio serves itself have their path behind `?d=`, other addresses may have a query.
-        let path = match address.split_once("?d=") {
-            Some((_, path)) => path,
-            None => address.split('?').next().unwrap_or_default(),
-        };
-        Ok(path.rsplit('/').next().unwrap_or_default().to_owned())
+        reading.name_of(address)
     });
     let names: Vec<String> = names.collect::<Result<_, String>>()?;
     shown::together(&names)

@@ -3,12 +3,13 @@
 //! An answer's score is the mean of its ratings, and it counts as hallucinated by the share of ratings below 3; where an adjudicator
 //! decided, that rating stands alone. Both are averaged over answers, with the bootstrap over images. Agreement of people is
 //! Krippendorff's alpha of everybody's ratings, decided or not. The judge is compared on the answers of MMHal-Bench of which it has a
-//! rating by candor's own rule: `score` of their verdicts.
+//! rating by candor's own rule: `score` of their verdicts, and `hallucination`. That an answer hallucinates is what more than half of its
+//! ratings say; one half is not more.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use candor_data::formats::ratings::{self, HALLUCINATED_BELOW, RatedItem, hallucinates};
+use candor_data::formats::ratings::{self, RatedItem, hallucinates};
 use candor_stats::agreement::{Unit, cohen, krippendorff, krippendorff_interval};
 use candor_stats::bootstrap::{self, Interval, ratio};
 use candor_stats::correlation::correlation;
@@ -69,7 +70,7 @@ pub struct BesideJudge {
     pub pearson: Estimate,
     /// Spearman's.
     pub spearman: Estimate,
-    /// Cohen's kappa of whether the score is below 3.
+    /// Cohen's kappa of whether the answer hallucinates by more than half of the ratings.
     pub kappa: Estimate,
 }
 
@@ -114,7 +115,8 @@ struct Row<'a> {
     counted: Vec<u8>,
     given: Unit,
     hallucinated: Unit,
-    judge: Option<f64>,
+    /// The judge's score, and the share of its ratings that say that it hallucinates.
+    judge: Option<[f64; 2]>,
 }
 
 impl Row<'_> {
@@ -177,8 +179,10 @@ impl Ratings {
 
 fn row<'a>(item: &Asked<'a>, rated: &RatedItem) -> Row<'a> {
     let given = || rated.ratings.iter().map(|given| given.rating);
-    let judged = item.verdict.measures.get("score");
-    let judged = judged.filter(|_| item.benchmark == Benchmark::Mmhal);
+    let judged = |key: &str| {
+        let [part, whole] = item.verdict.part(key);
+        ratio(part, whole).filter(|_| item.benchmark == Benchmark::Mmhal)
+    };
     Row {
         run: item.run,
         image: &item.verdict.image,
@@ -187,7 +191,9 @@ fn row<'a>(item: &Asked<'a>, rated: &RatedItem) -> Row<'a> {
         hallucinated: given()
             .map(|rating| usize::from(hallucinates(rating)))
             .collect(),
-        judge: judged.and_then(|&[part, whole]| ratio(part, whole)),
+        judge: judged("score")
+            .zip(judged("hallucination"))
+            .map(|(score, share)| [score, share]),
     }
 }
 
@@ -210,21 +216,22 @@ fn rated_run(name: &str, number: usize, rows: &[Row<'_>], seed: u64) -> RatedRun
 
 /// People beside the judge.
 fn beside_judge(rows: &[Row<'_>], seed: u64) -> Option<BesideJudge> {
-    let both: Vec<(&str, f64, f64)> = rows
+    let both: Vec<(&Row<'_>, [f64; 2])> = rows
         .iter()
-        .filter_map(|row| Some((row.image, row.score(), row.judge?)))
+        .filter_map(|row| Some((row, row.judge?)))
         .collect();
     if both.is_empty() {
         return None;
     }
-    let is_below = |score: f64| usize::from(score < f64::from(HALLUCINATED_BELOW));
-    let statistics = |rows: &[&(&str, f64, f64)]| {
-        let pairs: Vec<(f64, f64)> = rows.iter().map(|row| (row.1, row.2)).collect();
+    let is_most = |share: f64| usize::from(share > 0.5);
+    let statistics = |both: &[&(&Row<'_>, [f64; 2])]| {
+        let scores = |&&(row, [score, _]): &&(&Row<'_>, [f64; 2])| (row.score(), score);
+        let pairs: Vec<(f64, f64)> = both.iter().map(scores).collect();
         let sum: f64 = pairs.iter().map(|(people, judge)| judge - people).sum();
         let found = correlation(&pairs);
-        let halves: Vec<(usize, usize)> = pairs
+        let halves: Vec<(usize, usize)> = both
             .iter()
-            .map(|&(people, judge)| (is_below(people), is_below(judge)))
+            .map(|(row, [_, share])| (is_most(row.hallucination()), is_most(*share)))
             .collect();
         [
             ratio(sum, pairs.len() as f64),
@@ -234,7 +241,13 @@ fn beside_judge(rows: &[Row<'_>], seed: u64) -> Option<BesideJudge> {
         ]
     };
     let values = statistics(&both.iter().collect::<Vec<_>>());
-    let ends = bootstrap::intervals(&both, seed, "judge.ratings", |row| row.0, statistics);
+    let ends = bootstrap::intervals(
+        &both,
+        seed,
+        "judge.ratings",
+        |(row, _)| row.image,
+        statistics,
+    );
     let [difference, pearson, spearman, kappa] = with_ends(values, ends);
     Some(BesideJudge {
         n: both.len(),

@@ -1,13 +1,16 @@
 //! Scores of pairs that nobody needs to have judged: the annotation app hands out first what the model is least sure about.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use candor_data::formats::scores::{self, Scores};
-use candor_data::rows::{OnBadRow, Skipped, SkippedCounts};
+use candor_data::rows::{OnBadRow, Row, Skipped, SkippedCounts};
+use candor_data::{DataError, Spot, atomic};
 use candor_train::BasePrecision;
 use tch::Device;
 
-use super::rows::Chosen;
+use super::rows::{self, Chosen, JudgedPair};
 use super::{PairBenchmark, scored};
 use crate::RewardError;
 
@@ -47,7 +50,7 @@ pub struct ScoredPairs {
 ///
 /// # Errors
 /// As [`super::pair_benchmark()`], but for rows that nobody has judged; or two rows have one id, by which their scores could not be told
-/// apart.
+/// apart, or the file of scores cannot be written. Both are found before the model is loaded.
 pub fn pair_scores(
     plan: &PairScores,
     device: Device,
@@ -64,7 +67,10 @@ pub fn pair_scores(
         pass_rows: plan.pass_rows,
         seed: 0,
     };
-    let found = scored(&all, device, progress, Chosen::First)?;
+    let read = rows::read(&all, Chosen::First)?;
+    check_ids(&plan.pairs, &read.rows)?;
+    check_out(&plan.out)?;
+    let found = scored(&all, read, device, progress)?;
     let rows: Vec<Scores> = found
         .pairs
         .into_iter()
@@ -79,4 +85,40 @@ pub fn pair_scores(
         n_identical: found.n_identical,
         skipped: found.skipped.as_ref().map(Skipped::counts),
     })
+}
+
+/// Refuses two rows of one id.
+fn check_ids(file: &Path, rows: &[Row<JudgedPair>]) -> Result<(), DataError> {
+    let mut seen = HashMap::with_capacity(rows.len());
+    for row in rows.iter().filter(|row| row.made.is_ok()) {
+        if let Some(first) = seen.insert(row.name.id.as_str(), &row.name.place) {
+            return Err(DataError::DuplicateId {
+                spot: Spot::new(file, row.name.place.clone(), "id"),
+                id: row.name.id.clone(),
+                first: first.clone(),
+                remedy: "give each row an id of its own, or remove one of the two".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a path that nothing can be written to, and leaves what is there.
+fn check_out(path: &Path) -> Result<(), RewardError> {
+    if path.is_dir() {
+        return Err(RewardError::Unfit {
+            path: path.to_owned(),
+            problem: "it is a folder".to_owned(),
+            remedy: "name a file for the scores",
+        });
+    }
+    let mut is_open = false;
+    let tried = atomic::write_with(path, |_| {
+        is_open = true;
+        Err(io::Error::other("nothing is written yet"))
+    });
+    if !is_open {
+        tried?;
+    }
+    Ok(())
 }

@@ -201,6 +201,55 @@ fn a_benchmark_is_measured_by_its_own_groups_and_what_cannot_be_scored_is_counte
 }
 
 #[test]
+fn ids_and_the_file_of_scores_are_checked_before_the_model_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let rows = |ids: [&str; 2]| {
+        let row = |id| {
+            json!({
+                "id": id, "conversations": [{"from": "human", "value": "Q"}],
+                "output_1": "x", "output_2": "y",
+            })
+        };
+        json!(ids.map(row)).to_string()
+    };
+    let refused = |ids, out: &str| {
+        fs::write(path.join("pairs.json"), rows(ids)).unwrap();
+        let plan = PairScores {
+            reward: path.join("nowhere"),
+            base_precision: BasePrecision::F32,
+            pairs: path.join("pairs.json"),
+            images: path.to_owned(),
+            facts: None,
+            on_bad_row: OnBadRow::Stop,
+            out: path.join(out),
+            pass_rows: 4,
+        };
+        pair_scores(&plan, Device::Cpu, |_, _| ())
+            .unwrap_err()
+            .to_string()
+    };
+    let twice = refused(["a", "a"], "scores.jsonl");
+    assert!(
+        twice.contains("pairs.json") && twice.contains("duplicate id a, first used at row 0"),
+        "{twice}"
+    );
+    fs::create_dir(path.join("folder")).unwrap();
+    let taken = refused(["a", "b"], "folder");
+    assert!(taken.contains("it is a folder"), "{taken}");
+    let beneath = refused(["a", "b"], "pairs.json/scores.jsonl");
+    assert!(beneath.contains("choose a folder"), "{beneath}");
+    // What was there stays as it was, and there is no model.
+    fs::write(path.join("scores.jsonl"), "old").unwrap();
+    let missing = refused(["a", "b"], "scores.jsonl");
+    assert!(missing.contains("nowhere"), "{missing}");
+    assert_eq!(
+        fs::read_to_string(path.join("scores.jsonl")).unwrap(),
+        "old"
+    );
+}
+
+#[test]
 fn a_benchmark_of_which_nothing_is_left_is_refused() {
     let folder = prepared();
     let path = folder.path();

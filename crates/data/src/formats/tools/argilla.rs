@@ -3,7 +3,7 @@
 //!
 //! Understood are responses to questions of the names `first` and `second`, the two of the protocol, and to one of the name
 //! `preference`, each with a label as value (`a`, `b`, `tie`, or the name of an answer's field), and a ranking of both fields as a
-//! preference. Responses to other questions, suggestions, metadata and vectors are counted by their names.
+//! preference (names from the best to the worst, or each with its rank). Rankings of more fields, responses to other questions, suggestions, metadata and vectors are counted by their names.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::super::rows;
 use super::super::table::{Fault, Numbering, Table};
 use super::super::text::{self, Format};
-use super::{LeftBehind, Taken, Task, Vote, text_of};
+use super::{Reading, Taken, Task, Vote, text_of};
 use crate::comparison::Comparison;
 use crate::error::DataError;
 use crate::preference::Verdict;
@@ -66,26 +66,31 @@ pub fn read(path: &Path) -> Result<Taken, DataError> {
         let (rows, lines) = rows::lines(path, &content, &FORMAT)?;
         (rows, Some(lines))
     };
+    let numbering = || lines.as_deref().map_or(Numbering::List, Numbering::Lines);
     let table = Table::<Row> {
         path,
         format: &FORMAT,
-        numbering: lines.as_deref().map_or(Numbering::List, Numbering::Lines),
+        numbering: numbering(),
         rows: &[],
     };
-    let mut left_behind = LeftBehind::default();
+    let mut reading = Reading::default();
     let mut taken = Vec::with_capacity(rows.len());
     for (i, row) in rows.into_iter().enumerate() {
-        let made = comparison(i, row, &mut left_behind);
+        let made = comparison(i, row, &mut reading);
         taken.push(made.map_err(|fault| table.refusal(i, fault))?);
     }
-    Ok(Taken {
-        rows: taken,
-        left_behind: left_behind.0,
-    })
+    let table = Table {
+        path,
+        format: &FORMAT,
+        numbering: numbering(),
+        rows: &taken,
+    };
+    table.unique("id", |row| row.id.as_str())?;
+    Ok(reading.taken(taken))
 }
 
-fn comparison(i: usize, row: Row, left_behind: &mut LeftBehind) -> Result<Comparison, Fault> {
-    let task = Task::of(&row.fields, "fields", left_behind)?;
+fn comparison(i: usize, row: Row, reading: &mut Reading) -> Result<Comparison, Fault> {
+    let task = Task::of(&row.fields, "fields", reading)?;
     let others = [
         ("suggestions", row.suggestions),
         ("metadata", row.metadata),
@@ -93,20 +98,19 @@ fn comparison(i: usize, row: Row, left_behind: &mut LeftBehind) -> Result<Compar
     ];
     for (of, names) in others {
         for name in names.iter().flat_map(Map::keys) {
-            left_behind.add(format!("{of}.{name}"));
+            reading.leave(format!("{of}.{name}"));
         }
     }
-    let votes = votes(&task, row.responses.unwrap_or_default(), left_behind)?;
-    let id = task.id.clone();
-    let id = id.or_else(|| row.id.as_ref().and_then(text_of));
-    task.comparison(id.unwrap_or_else(|| format!("row-{i}")), "fields", &votes)
+    let votes = votes(&task, row.responses.unwrap_or_default(), reading)?;
+    let id = row.id.as_ref().and_then(text_of);
+    task.comparison((i, id), "fields", &votes, reading)
 }
 
 /// What everybody said of the two answers.
 fn votes(
     task: &Task,
     responses: BTreeMap<String, Vec<Response>>,
-    left_behind: &mut LeftBehind,
+    reading: &mut Reading,
 ) -> Result<Vec<Vote>, Fault> {
     let mut people: BTreeMap<String, Person> = BTreeMap::new();
     for (question, responses) in responses {
@@ -119,10 +123,14 @@ fn votes(
                 "second" => &mut person.second,
                 "preference" => &mut person.preference,
                 _ => {
-                    left_behind.add(format!("responses.{question}"));
+                    reading.leave(format!("responses.{question}"));
                     continue;
                 }
             };
+            if response.value.as_array().is_some_and(|all| all.len() > 2) {
+                reading.leave(format!("responses.{question} (a ranking of more)"));
+                continue;
+            }
             let verdict = verdict(task, &response.value).ok_or_else(|| {
                 let found = format!(
                     "found {}, expected a, b, tie, the name of an answer's field, or a ranking of both",
@@ -133,26 +141,11 @@ fn votes(
             *place = Some(verdict);
         }
     }
-    let vote = |person: Person| match person {
-        Person {
-            first: Some(first),
-            second,
-            ..
-        } => Some(Vote {
-            first,
-            second: second.and_then(Verdict::side),
-        }),
-        Person {
-            second, preference, ..
-        } => second.or(preference).map(|verdict| Vote {
-            first: Verdict::Tie,
-            second: verdict.side(),
-        }),
-    };
+    let vote = |person: Person| Vote::of(person.first, person.second, person.preference);
     Ok(people.into_values().filter_map(vote).collect())
 }
 
-/// The verdict of a label, or of a ranking: a list of `value` and `rank`, of which 1 is the best.
+/// The verdict of a label, or of a ranking: a list of names from the best to the worst, or of `value` and `rank`, of which 1 is the best.
 fn verdict(task: &Task, value: &Value) -> Option<Verdict> {
     let ranked = match value {
         Value::String(word) => return task.verdict(word),
@@ -160,9 +153,12 @@ fn verdict(task: &Task, value: &Value) -> Option<Verdict> {
         _ => return None,
     };
     let mut ranks = [None; 2];
-    for one in ranked {
-        let verdict = task.verdict(one.get("value")?.as_str()?)?;
-        ranks[verdict.side()?.index()] = Some(one.get("rank")?.as_u64()?);
+    for (place, one) in (1..).zip(ranked) {
+        let (word, rank) = match one {
+            Value::String(word) => (word.as_str(), place),
+            one => (one.get("value")?.as_str()?, one.get("rank")?.as_u64()?),
+        };
+        ranks[task.verdict(word)?.side()?.index()] = Some(rank);
     }
     let [first, second] = ranks;
     Some(match first?.cmp(&second?) {

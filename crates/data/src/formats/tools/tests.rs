@@ -50,6 +50,7 @@ fn label_studios_tasks_are_comparisons_and_the_rest_is_counted() {
     assert_eq!(cup.turns, [Turn::human("<image>\nWhat is it?")]);
     assert_eq!(cup.outputs, ["A cup.", "A dog."]);
     // One by the first question, one by preference alone.
+    assert_eq!(taken.bare, [0]);
     assert_eq!(judged(cup), Some((Verdict::Tie, Some(Side::First))));
     assert_eq!(
         (which.id.as_str(), which.image.as_deref()),
@@ -91,15 +92,131 @@ fn argillas_records_are_comparisons_and_the_rest_is_counted() {
         );
         assert_eq!(judged(cup), Some((Verdict::First, None)));
         assert_eq!(judged(ranked), Some((Verdict::Tie, Some(Side::Second))));
+        assert_eq!(taken.bare, [1]);
         assert_eq!(judged(torn), None, "two people disagree");
         assert_eq!(
             left_behind(&taken),
             [
+                ("judgements that disagree", 1),
                 ("metadata.split", 1),
                 ("responses.comment", 1),
                 ("suggestions.first", 1)
             ]
         );
+    }
+}
+
+/// Tasks of Label Studio with these annotations, each with an id of its own.
+fn studio(annotations: &[&str]) -> String {
+    let task = |(id, annotations): (usize, &&str)| {
+        format!(
+            r#"{{"id": {id}, "data": {{"question": "q", "answer_a": "x", "answer_b": "y"}}, "annotations": [{annotations}]}}"#
+        )
+    };
+    let tasks: Vec<String> = annotations.iter().enumerate().map(task).collect();
+    format!("[{}]", tasks.join(","))
+}
+
+#[test]
+fn sides_truths_and_ties_of_label_studio_count_as_they_do_there() {
+    let turned = r#"{"result": [{"from_name": "p", "to_name": "answer_b, answer_a", "type": "pairwise", "value": {"selected": "left"}}]}"#;
+    let says = |word: &str| {
+        format!(
+            r#"{{"result": [{{"from_name": "first", "type": "choices", "value": {{"choices": ["{word}"]}}}}]}}"#
+        )
+    };
+    let [a, b] = ["a", "b"].map(says);
+    let truth = b.replacen('{', r#"{"ground_truth": true, "#, 1);
+    let tie = says("tie");
+    let after = r#"{"result": [{"from_name": "first", "type": "choices", "value": {"choices": ["tie"]}},
+        {"from_name": "p", "to_name": "answer_a,answer_b", "type": "pairwise", "value": {"selected": "left"}}]}"#;
+    let text = studio(&[
+        turned,
+        &format!("{a}, {truth}"),
+        after,
+        &tie,
+        &format!("{a}, {b}"),
+    ]);
+    let text = text.replacen(r#"{"id": 0"#, r#"{"inner_id": 1, "id": 0"#, 1);
+    let taken = read(label_studio::read, &text).unwrap();
+    let found: Vec<_> = taken.rows.iter().map(judged).collect();
+    let expected = [
+        Some((Verdict::Tie, Some(Side::Second))),
+        Some((Verdict::Second, None)),
+        Some((Verdict::Tie, Some(Side::First))),
+        None,
+        None,
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(taken.bare, [0, 2]);
+    assert_eq!(
+        left_behind(&taken),
+        [
+            ("annotations beside the ground truth", 1),
+            ("inner_id", 1),
+            ("judgements that are a tie", 1),
+            ("judgements that disagree", 1)
+        ]
+    );
+}
+
+#[test]
+fn rankings_of_names_are_from_the_best_and_those_of_more_are_counted() {
+    let ranked = |names: &str| {
+        let value = ARGILLA.lines().nth(1).unwrap().replace(
+            r#"[{"value": "response_2", "rank": 1}, {"value": "response_1", "rank": 2}]"#,
+            names,
+        );
+        read(argilla::read, &value)
+    };
+    let two = ranked(r#"["response_2", "response_1"]"#).unwrap();
+    assert_eq!(
+        judged(&two.rows[0]),
+        Some((Verdict::Tie, Some(Side::Second)))
+    );
+    let three = ranked(r#"["response_2", "response_3", "response_1"]"#).unwrap();
+    assert_eq!(judged(&three.rows[0]), None);
+    assert_eq!(
+        left_behind(&three),
+        [("responses.preference (a ranking of more)", 1)]
+    );
+    let twice = ranked(r#"["response_2", "response_2"]"#).unwrap_err();
+    assert!(twice.contains("responses.preference"), "{twice}");
+}
+
+#[test]
+fn paths_of_images_are_kept_and_names_are_of_one_address() {
+    let shows = |images: [&str; 2]| {
+        let row = |(id, image): (usize, &str)| {
+            format!(
+                r#"{{"id": {id}, "data": {{"image": "{image}", "question": "q", "answer_a": "x", "answer_b": "y"}}}}"#
+            )
+        };
+        let rows: Vec<String> = images.into_iter().enumerate().map(row).collect();
+        let taken = read(label_studio::read, &format!("[{}]", rows.join(",")))?;
+        let names = taken.rows.into_iter().map(|row| row.image.unwrap());
+        Ok::<_, String>(names.collect::<Vec<_>>())
+    };
+    assert_eq!(
+        shows(["one/a.png", "two/a.png"]).unwrap(),
+        ["one/a.png", "two/a.png"]
+    );
+    // What is signed anew is the same.
+    assert_eq!(
+        shows(["https://x.org/a.png?v=1", "https://x.org/a.png?v=2"]).unwrap(),
+        ["a.png", "a.png"]
+    );
+    for two in [
+        ["https://x.org/one/a.png", "https://x.org/two/a.png"],
+        [
+            "/data/local-files/?d=one/a.png",
+            "/data/local-files/?d=two/a.png",
+        ],
+        ["/data/upload/1/a.png", "a.png"],
+    ] {
+        let message = shows(two).unwrap_err();
+        assert!(message.contains("data.image"), "{message}");
+        assert!(message.contains("expected names that differ"), "{message}");
     }
 }
 
@@ -118,6 +235,11 @@ fn what_is_not_understood_is_refused_by_name() {
             "annotations (pw)",
         ),
         (studio, STUDIO.replace("\"A cup.\"", "7"), "data.answer_a"),
+        (
+            studio,
+            STUDIO.replace("\"second\"", "\"first\""),
+            "found a second one in an annotation",
+        ),
         (
             records,
             ARGILLA.replace("\"question\"", "\"ask\""),
@@ -138,4 +260,14 @@ fn what_is_not_understood_is_refused_by_name() {
         assert!(message.contains(words), "{words} in {message}");
         assert!(message.contains("docs/formats.md"), "{message}");
     }
+}
+
+#[test]
+fn two_tasks_of_one_id_are_refused() {
+    let tasks = STUDIO.replace("\"id\": 5", "\"id\": \"p-1\"");
+    let message = read(label_studio::read, &tasks).unwrap_err();
+    assert!(message.contains("p-1"), "{message}");
+    let records = ARGILLA.replace("r-3", "r-1");
+    let message = read(argilla::read, &records).unwrap_err();
+    assert!(message.contains("r-1"), "{message}");
 }

@@ -15,6 +15,10 @@ fn run(name: &str, answers: &[(&str, &str, Option<f64>)]) -> Run {
         };
         if let Some(score) = score {
             verdict.measures.insert("score".to_owned(), [score, 1.0]);
+            let wrong = f64::from(u8::from(score < 3.0));
+            verdict
+                .measures
+                .insert("hallucination".to_owned(), [wrong, 1.0]);
         }
         verdict
     };
@@ -106,6 +110,38 @@ fn scores_and_agreement_are_those_worked_by_hand() {
 }
 
 #[test]
+fn an_answer_hallucinates_by_most_of_its_ratings_and_not_by_their_mean() {
+    let dir = tempfile::tempdir().unwrap();
+    let judged = [
+        ("a.png", "one", Some(1.0)),
+        ("b.png", "two", Some(6.0)),
+        ("c.png", "three", Some(6.0)),
+        ("d.png", "four", Some(5.0)),
+    ];
+    let mut run = run("old", &judged);
+    // Two of three ratings of the judge say that the last one hallucinates, though their mean is 3.
+    let verdict = &mut run.verdicts.get_mut(&Benchmark::Mmhal).unwrap()[3];
+    for (key, ratio) in [("score", [9.0, 3.0]), ("hallucination", [2.0, 3.0])] {
+        verdict.measures.insert(key.to_owned(), ratio);
+    }
+    let path = file(
+        dir.path(),
+        &[
+            // A mean of 10 / 3, and two of three below 3.
+            ("old/mmhal/0", "one", &[2, 2, 6], None),
+            // A mean of 8 / 3, and one of three.
+            ("old/mmhal/1", "two", &[0, 4, 4], None),
+            // One half is not most; the mean is 2.5.
+            ("old/mmhal/2", "three", &[2, 3], None),
+            ("old/mmhal/3", "four", &[0, 1, 1], None),
+        ],
+    );
+    let found = Ratings::read(&path, &[run], 0).unwrap();
+    // Both say so of the first and the last.
+    assert_close(found.judge.unwrap().kappa.value, 1.0, "kappa");
+}
+
+#[test]
 fn rows_of_other_answers_and_runs_of_one_name_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let [old, new] = two();
@@ -144,6 +180,11 @@ fn the_project_has_every_free_answer_of_all_runs() {
     let text = std::fs::read_to_string(out.join("project.toml")).unwrap();
     assert!(
         text.contains("seed = 7") && text.contains("format = \"answers\""),
+        "{text}"
+    );
+    // Three ratings on two sides always have a majority.
+    assert!(
+        text.contains("overlap = 3") && text.contains("dispute = \"any_difference\""),
         "{text}"
     );
     let message = project::write_to_rate(&out, &two(), dir.path(), 7)

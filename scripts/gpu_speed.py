@@ -16,6 +16,8 @@ PEER = REPOSITORY / "bench/torch_peer/run.py"
 PEERS = ("plain", "cached")
 # A peer is not begun with less left, nor kept for longer than it takes to say what it has.
 LEAST_SECS = 45
+# A Python that has not imported the libraries by then hangs.
+IMPORT_SECS = 120
 PHASES = ("rollout", "score", "reference", "values", "update")
 SOURCES = (
     '[{ name = "descriptions", format = "llava", path = "sft/descriptions.json", weight = 0.6 },'
@@ -176,7 +178,10 @@ class Speed:
 
     def peers(self, python):
         """What the peers take for the same, each in the time that is left; what is missing is said."""
-        if lacks := lacking(python):
+        if not (self.out / "ground/model/config.json").exists():
+            self.notes.append("nothing beside it: candor made no model")
+            return
+        if lacks := lacking(python, self.check.left()):
             self.notes.append(f"nothing beside it: {lacks}")
             return
         self.check.run("export", self.out / "ground/model", "--out", self.out / "exported")
@@ -194,6 +199,9 @@ class Speed:
         (self.out / "peer.json").write_text(json.dumps(settings) + "\n")
         # What matters most first, for a peer may run out of time.
         asked = ("products", "sft 3", "sft count", "ppo 1", "ppo count", "sample 1")
+        if not all((self.out / name).exists() for name in ("policy-init/adapter", "reward/reward_head.safetensors")):
+            # Nothing else starts from what candor trained.
+            asked = tuple(what for what in asked if not what.startswith("ppo"))
         for name in PEERS:
             left = self.check.left()
             if left is not None and left < LEAST_SECS:
@@ -203,7 +211,7 @@ class Speed:
 
     def peer(self, python, name, asked, left):
         """What a peer said before it ended, failed or ran out of time."""
-        said, errors = self.out / f"{name}.jsonl", self.out / f"{name}.log"
+        said, errors, stopped = self.out / f"{name}.jsonl", self.out / f"{name}.log", False
         with said.open("w") as out, errors.open("w") as log:
             process = subprocess.Popen([python, PEER, self.out, name], stdin=subprocess.PIPE, stdout=out, stderr=log, text=True)
             try:
@@ -211,13 +219,14 @@ class Speed:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+                stopped = True
                 self.notes.append(f"{name}: stopped when the time was up")
-        if process.returncode > 0:
-            last = errors.read_text().strip().splitlines()[-1:] or ["no reason given"]
-            self.notes.append(f"{name} ended with {process.returncode}: {last[0]} ({errors})")
-        found = said.read_text().splitlines()
-        for what, line in zip(asked, found):
-            self.of_peer(name, what, json.loads(line))
+        if process.returncode != 0 and not stopped:
+            self.notes.append(f"{name} ended with {process.returncode}: {last_line(errors.read_text())} ({errors})")
+        found = answers(said.read_text())
+        for what in asked:
+            if what in found:
+                self.of_peer(name, what, found[what])
 
     def of_peer(self, name, what, said):
         if what == "products":
@@ -292,13 +301,35 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def lacking(python):
-    """Why a Python cannot run the peers; none where it can."""
-    found = subprocess.run([python, "-c", "import torch, transformers, peft, PIL, safetensors"], capture_output=True, text=True)
+def answers(text):
+    """A peer's, by what it was asked. Other lines are a library's words, or the beginning of an answer that did not come to its end."""
+    found = {}
+    for line in text.splitlines():
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(said, dict) and "asked" in said:
+            found[said["asked"]] = said
+    return found
+
+
+def last_line(errors):
+    return (errors.strip().splitlines()[-1:] or ["no reason given"])[0]
+
+
+def lacking(python, left=None):
+    """Why a Python cannot run the peers, where `left` seconds are left; none where it can."""
+    words = [python, "-c", "import torch, transformers, peft, PIL, safetensors"]
+    try:
+        found = subprocess.run(words, capture_output=True, text=True, timeout=IMPORT_SECS if left is None else min(left, IMPORT_SECS))
+    except OSError as error:
+        return f"{python} does not start ({error})"
+    except subprocess.TimeoutExpired:
+        return f"{python} did not import torch, transformers, peft, PIL and safetensors in time"
     if found.returncode == 0:
         return None
-    last = found.stderr.strip().splitlines()[-1:] or ["no reason given"]
-    return f"{python} has no torch, transformers, peft, PIL and safetensors ({last[0]})"
+    return f"{python} has no torch, transformers, peft, PIL and safetensors ({last_line(found.stderr)})"
 
 
 def python_of_peers(asked):

@@ -47,6 +47,8 @@ LARGE = {
     "steps": 5,
     # Three chunks of 64, as many as a peer samples in a step.
     "prompts": 192,
+    # All positions: random weights answer up to the limit, and an image takes 256.
+    "judged_tokens": 1024,
     "rollouts": {"batch.rollout_batch": 128, "batch.mini_batch": 64, "batch.micro_batch": 16, "sampling.max_new_tokens": 96},
     # The demo's are for a model of a thousandth of this; what is learned does not matter, but numbers that are none would end a run.
     "rates": {"ground": 1e-5, "policy-init": 1e-4, "reward": 1e-4, "ppo": 1e-5},
@@ -58,6 +60,7 @@ SMALL = {
     "precision": "f32",
     "steps": 3,
     "prompts": 180,
+    "judged_tokens": 800,
     # So many tokens that some response ends, without which a run of PPO stops: a fresh model writes an end once in several hundred.
     "rollouts": {"batch.rollout_batch": 64, "batch.mini_batch": 32, "batch.micro_batch": 16, "sampling.max_new_tokens": 48},
     "rates": {"policy-init": 3e-3},
@@ -102,7 +105,7 @@ class Speed:
         self.row("sampling", "candor", lines(self.out / "candidates/timings.jsonl")[-1])
         given = ("--world", self.out / "world", "--candidates", self.out / "candidates/candidates.jsonl")
         self.check.run("world", "annotate", *given, "--out", self.out / "preferences/preferences.json")
-        few = {"data.n_validation": 8, "data.n_held_out": 16, "data.n_train": 48, "data.max_tokens": 800}
+        few = {"data.n_validation": 8, "data.n_held_out": 16, "data.n_train": 48, "data.max_tokens": self.size["judged_tokens"]}
         self.stage("reward", "reward", "3-reward.toml", {**model, **few, "data.root": self.out, "run.steps": 2})
         rollouts = {
             **model,

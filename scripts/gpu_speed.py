@@ -16,6 +16,8 @@ PEER = REPOSITORY / "bench/torch_peer/run.py"
 PEERS = ("plain", "cached")
 # A peer is not begun with less left, nor kept for longer than it takes to say what it has.
 LEAST_SECS = 45
+# A Python that has not imported the libraries by then hangs.
+IMPORT_SECS = 120
 PHASES = ("rollout", "score", "reference", "values", "update")
 SOURCES = (
     '[{ name = "descriptions", format = "llava", path = "sft/descriptions.json", weight = 0.6 },'
@@ -45,6 +47,8 @@ LARGE = {
     "steps": 5,
     # Three chunks of 64, as many as a peer samples in a step.
     "prompts": 192,
+    # All positions: random weights answer up to the limit, and an image takes 256.
+    "judged_tokens": 1024,
     "rollouts": {"batch.rollout_batch": 128, "batch.mini_batch": 64, "batch.micro_batch": 16, "sampling.max_new_tokens": 96},
     # The demo's are for a model of a thousandth of this; what is learned does not matter, but numbers that are none would end a run.
     "rates": {"ground": 1e-5, "policy-init": 1e-4, "reward": 1e-4, "ppo": 1e-5},
@@ -56,6 +60,7 @@ SMALL = {
     "precision": "f32",
     "steps": 3,
     "prompts": 180,
+    "judged_tokens": 800,
     # So many tokens that some response ends, without which a run of PPO stops: a fresh model writes an end once in several hundred.
     "rollouts": {"batch.rollout_batch": 64, "batch.mini_batch": 32, "batch.micro_batch": 16, "sampling.max_new_tokens": 48},
     "rates": {"policy-init": 3e-3},
@@ -100,7 +105,7 @@ class Speed:
         self.row("sampling", "candor", lines(self.out / "candidates/timings.jsonl")[-1])
         given = ("--world", self.out / "world", "--candidates", self.out / "candidates/candidates.jsonl")
         self.check.run("world", "annotate", *given, "--out", self.out / "preferences/preferences.json")
-        few = {"data.n_validation": 8, "data.n_held_out": 16, "data.n_train": 48, "data.max_tokens": 800}
+        few = {"data.n_validation": 8, "data.n_held_out": 16, "data.n_train": 48, "data.max_tokens": self.size["judged_tokens"]}
         self.stage("reward", "reward", "3-reward.toml", {**model, **few, "data.root": self.out, "run.steps": 2})
         rollouts = {
             **model,
@@ -176,7 +181,10 @@ class Speed:
 
     def peers(self, python):
         """What the peers take for the same, each in the time that is left; what is missing is said."""
-        if lacks := lacking(python):
+        if not (self.out / "ground/model/config.json").exists():
+            self.notes.append("nothing beside it: candor made no model")
+            return
+        if lacks := lacking(python, self.check.left()):
             self.notes.append(f"nothing beside it: {lacks}")
             return
         self.check.run("export", self.out / "ground/model", "--out", self.out / "exported")
@@ -194,6 +202,9 @@ class Speed:
         (self.out / "peer.json").write_text(json.dumps(settings) + "\n")
         # What matters most first, for a peer may run out of time.
         asked = ("products", "sft 3", "sft count", "ppo 1", "ppo count", "sample 1")
+        if not all((self.out / name).exists() for name in ("policy-init/adapter", "reward/reward_head.safetensors")):
+            # Nothing else starts from what candor trained.
+            asked = tuple(what for what in asked if not what.startswith("ppo"))
         for name in PEERS:
             left = self.check.left()
             if left is not None and left < LEAST_SECS:
@@ -203,7 +214,7 @@ class Speed:
 
     def peer(self, python, name, asked, left):
         """What a peer said before it ended, failed or ran out of time."""
-        said, errors = self.out / f"{name}.jsonl", self.out / f"{name}.log"
+        said, errors, stopped = self.out / f"{name}.jsonl", self.out / f"{name}.log", False
         with said.open("w") as out, errors.open("w") as log:
             process = subprocess.Popen([python, PEER, self.out, name], stdin=subprocess.PIPE, stdout=out, stderr=log, text=True)
             try:
@@ -211,13 +222,14 @@ class Speed:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+                stopped = True
                 self.notes.append(f"{name}: stopped when the time was up")
-        if process.returncode > 0:
-            last = errors.read_text().strip().splitlines()[-1:] or ["no reason given"]
-            self.notes.append(f"{name} ended with {process.returncode}: {last[0]} ({errors})")
-        found = said.read_text().splitlines()
-        for what, line in zip(asked, found):
-            self.of_peer(name, what, json.loads(line))
+        if process.returncode != 0 and not stopped:
+            self.notes.append(f"{name} ended with {process.returncode}: {last_line(errors.read_text())} ({errors})")
+        found = answers(said.read_text())
+        for what in asked:
+            if what in found:
+                self.of_peer(name, what, found[what])
 
     def of_peer(self, name, what, said):
         if what == "products":
@@ -292,13 +304,35 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def lacking(python):
-    """Why a Python cannot run the peers; none where it can."""
-    found = subprocess.run([python, "-c", "import torch, transformers, peft, PIL, safetensors"], capture_output=True, text=True)
+def answers(text):
+    """A peer's, by what it was asked. Other lines are a library's words, or the beginning of an answer that did not come to its end."""
+    found = {}
+    for line in text.splitlines():
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(said, dict) and "asked" in said:
+            found[said["asked"]] = said
+    return found
+
+
+def last_line(errors):
+    return (errors.strip().splitlines()[-1:] or ["no reason given"])[0]
+
+
+def lacking(python, left=None):
+    """Why a Python cannot run the peers, where `left` seconds are left; none where it can."""
+    words = [python, "-c", "import torch, transformers, peft, PIL, safetensors"]
+    try:
+        found = subprocess.run(words, capture_output=True, text=True, timeout=IMPORT_SECS if left is None else min(left, IMPORT_SECS))
+    except OSError as error:
+        return f"{python} does not start ({error})"
+    except subprocess.TimeoutExpired:
+        return f"{python} did not import torch, transformers, peft, PIL and safetensors in time"
     if found.returncode == 0:
         return None
-    last = found.stderr.strip().splitlines()[-1:] or ["no reason given"]
-    return f"{python} has no torch, transformers, peft, PIL and safetensors ({last[0]})"
+    return f"{python} has no torch, transformers, peft, PIL and safetensors ({last_line(found.stderr)})"
 
 
 def python_of_peers(asked):

@@ -20,6 +20,9 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 def main() -> None:
     checkpoint, image, question, device = sys.argv[1:]
     said = json.load(sys.stdin)["ids"]
+    # f32 is f32: convolutions, the tower's first layer among them, are in TF32 on a GPU if nobody says otherwise.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     processor = AutoProcessor.from_pretrained(checkpoint)
     model = LlavaForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32, attn_implementation="sdpa")
     model = model.to(device).eval()

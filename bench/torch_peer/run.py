@@ -2,6 +2,8 @@
 
 Usage: run.py FOLDER plain|cached
 
+What was asked stands in the answer as `asked`.
+
 plain   as LLaVA-RLHF and TRL do it: pixels through the whole model in every pass, masks, rows as they come.
 cached  what a patient engineer would do: image features kept, passes of one length, no masks, logits where they are
         needed, fused AdamW.
@@ -46,7 +48,7 @@ def main() -> None:
     ready, done = {}, dict.fromkeys(STAGES, 0)
     for line in sys.stdin:
         if line.strip() == "products":
-            print(json.dumps({"operations_per_sec": products(world)}), flush=True)
+            print(json.dumps({"asked": "products", "operations_per_sec": products(world)}), flush=True)
             continue
         stage, steps = line.split()
         if stage not in ready:
@@ -63,7 +65,7 @@ def main() -> None:
             done[stage] += 1
             tokens += ready[stage].step(done[stage])
         world.clock.wait()
-        spent = {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor, "tokens": tokens}
+        spent = {"asked": line.strip(), "wall": time.perf_counter() - wall, "processor": time.process_time() - processor, "tokens": tokens}
         clock = world.clock
         spent |= {"phases": clock.secs, "counts": clock.counted, "peak_bytes": clock.peak_bytes()}
         print(json.dumps(spent), flush=True)

@@ -184,3 +184,84 @@ fn the_check_of_a_gpu_runs_from_end_to_end() {
     assert!(stderr(&refused).contains("holds something else than a check"));
     assert!(out.join("gpu-check.json").exists());
 }
+
+/// What becomes of failures, with programs that stand for candor, for a Python without end and for a peer that is killed.
+const FAILURES: &str = r##"
+import argparse, importlib.machinery, importlib.util, pathlib, sys, types
+scripts, out = map(pathlib.Path, sys.argv[1:])
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(scripts))
+import gpu_speed
+loader = importlib.machinery.SourceFileLoader("gpu_check", str(scripts / "gpu-check"))
+gpu_check = importlib.util.module_from_spec(importlib.util.spec_from_loader("gpu_check", loader))
+loader.exec_module(gpu_check)
+
+def program(name, text):
+    path = out / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+def check(candor, minutes):
+    given = {"device": "cuda", "out": out / "check", "no_peers": True, "peer_python": None}
+    return gpu_check.Check(argparse.Namespace(candor=candor, minutes=minutes, **given))
+
+# A Python that is not there, and one that hangs.
+slow = program("slow", "exec sleep 20")
+assert "does not start" in gpu_speed.lacking(out / "none")
+assert "in time" in gpu_speed.lacking(slow, 0.2)
+
+# What a peer said before it was killed counts, and is of what it was asked and not of the line's place.
+speed = gpu_speed.Speed(types.SimpleNamespace(device="cpu", out=out))
+speed.out.mkdir()
+answer = '{"asked": "products", "operations_per_sec": 7.0}'
+killed = program("killed", f"echo a warning\necho 8\necho '{answer}'\nprintf '{{\"asked\": \"sft 3'\nkill -9 $$")
+speed.peer(killed, "plain", ("sft 3", "products"), None)
+assert speed.rate == 7.0 and speed.rows == {}, speed.rows
+assert len(speed.notes) == 1 and speed.notes[0].startswith("plain ended with -9"), speed.notes
+
+# Time that is up is not the device's failure; another end is.
+late = check(slow, 0)
+try:
+    late.both("rl", "device", ("rl",), {})
+    raise AssertionError("it went on")
+except gpu_check.TimeUp:
+    assert late.rows == [], late.rows
+failing = check(program("failing", "exit 3"), 1)
+assert failing.both("rl", "device", ("rl",), {}) is None
+assert "ended with 3" in failing.rows[0]["error"]
+
+# Why transformers gave no answer.
+failing.python = program("mute", "echo RuntimeError: no such GPU >&2")
+failing.beside_transformers("x.png", {"logprobs": []}, {})
+assert "no such GPU" in failing.rows[1]["note"], failing.rows
+
+# Peers are asked though a stage of candor's failed, which is said in the end.
+class Speed(gpu_speed.Speed):
+    def candor(self):
+        raise gpu_check.Failed("a stage")
+    def peers(self, python):
+        self.rows["peers"] = {}
+
+gpu_check.Speed = Speed
+failing.out.mkdir()
+try:
+    failing.measure()
+    raise AssertionError("nothing is said")
+except gpu_check.Failed as error:
+    assert str(error) == "a stage"
+assert failing.speed["rows"] == {"peers": {}} and failing.speed["notes"] == ["a stage"], failing.speed
+"##;
+
+#[test]
+fn the_check_of_a_gpu_says_what_failed() {
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts");
+    let folder = tempfile::tempdir().unwrap();
+    let mut python = Command::new("python3");
+    let python = python.args(["-c", FAILURES, scripts]).arg(folder.path());
+    let Ok(output) = python.output() else {
+        eprintln!("skipped: there is no python3");
+        return;
+    };
+    assert!(output.status.success(), "{}", stderr(&output));
+}

@@ -268,8 +268,8 @@ fn a_run_holds_what_its_plan_says() {
     ranks_hold_what_their_plan_says(&devices, folder);
 }
 
-/// Of a 7B with an adapter nine tenths of what a run holds are its base; so they are here, and a plan is more than a bound: a second
-/// copy of the base, or of a good part of it, is outside of the tenth by which it may be wrong.
+/// Of a 7B with an adapter nine tenths of what a run holds are its base; so they are here, and a plan is a bound and a close one: a
+/// second copy of the base, or of a good part of it, is outside of the tenth by which it may say too much.
 #[test]
 fn a_plan_of_a_large_base_is_right_within_a_tenth() {
     let devices = PretendCuda::take();
@@ -296,7 +296,7 @@ fn a_plan_of_a_large_base_is_right_within_a_tenth() {
     ] {
         let [said, held] = said_and_held(&devices, folder, stage, out, &others);
         assert!(
-            10 * said.abs_diff(held) <= said,
+            held <= said && 10 * (said - held) <= said,
             "{out}: {said} said, {held} held"
         );
     }

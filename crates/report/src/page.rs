@@ -240,8 +240,9 @@ fn answer(said: &Said) -> Markup {
 
 /// What a comparison of algorithms does not say.
 pub(crate) const NOT_SEARCHED: &str = "What this does not say: which algorithm is best when each has settings of its own. PPO, GRPO and \
-     RLOO write equally many answers, with the learning rate and the weight of the KL that PPO has; no other was tried for any of them. They \
-     take unequal processor time, because two of them train no critic, and answer unequally many prompts, because these two write several \
+     RLOO write equally many answers, with the learning rate and the weight of the KL that PPO has. These were settled while PPO's demo was \
+     made (four weights of the KL, two learning rates); none was tried for GRPO or RLOO, so the comparison favours PPO. The three take \
+     unequal processor time, because GRPO and RLOO train no critic, and answer unequally many prompts, because these two write several \
      answers to each.";
 
 fn algorithms(input: &ReportInput) -> Markup {

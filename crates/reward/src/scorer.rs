@@ -100,7 +100,7 @@ impl Base {
             .collect();
         Self {
             folder: folder.to_owned(),
-            fingerprint: fingerprint::of_tensors(vectors.iter()),
+            fingerprint: fingerprint::of_values(vectors.iter()),
             arithmetic: arithmetic(bundle.model.kind()),
             pixels: PixelBounds::of(&bundle.processor),
         }

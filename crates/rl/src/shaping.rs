@@ -18,9 +18,11 @@ pub enum ScorePosition {
     LastToken,
     /// The last column, pad or not: the reference's.
     LastPad,
-    /// The end of each sentence, what the sentence changes in the score; everything else at the last token of the response.
+    /// The end of each sentence, what the sentence changes in the score; penalties and all other terms than `segments` at the last
+    /// token of the response.
     Sentences,
-    /// The end of each sentence, what the reward model says of that sentence; everything else at the last token.
+    /// The end of each sentence, what the reward model says of that sentence; penalties and all other terms than `segments` at the last
+    /// token of the response.
     Segments,
 }
 

@@ -375,5 +375,18 @@ max_grad_norm = 1.0
             let message = refused(sets);
             assert!(message.contains(words), "{message}");
         }
+        // Whoever compares, a term of sentences is one mistake, with a way out of it.
+        let term =
+            "rewards=[{ name = \"relations\", kind = \"segments\", weight = 1.0, reward = \"r\" }]";
+        let message = refused(&[term, "label.by=\"rules\""]);
+        assert!(
+            message.contains("remove the term; `candor rl` pays by the sentence"),
+            "{message}"
+        );
+        let message = refused(&[term]);
+        assert!(
+            message.contains("they compare no answers here") && message.contains("has 1 mistake\n"),
+            "{message}"
+        );
     }
 }

@@ -24,6 +24,25 @@ pub fn of_tensors<'a>(tensors: impl Iterator<Item = (&'a String, &'a Tensor)>) -
     of_tensors_telling(tensors, |_| ())
 }
 
+/// Of a few small tensors in this order, whose values are hashed themselves and not their hashes: reward models have it of their
+/// bases, and those from before tensors had hashes of their own are to open.
+#[must_use]
+pub fn of_values<'a>(tensors: impl Iterator<Item = (&'a String, &'a Tensor)>) -> String {
+    sha256::of_bytes(tensors.flat_map(|(name, tensor)| {
+        let (form, bytes) = form_and_bytes(tensor);
+        [name.clone().into_bytes(), form, bytes]
+    }))
+}
+
+/// A tensor's kind and shape, and its values on the host.
+fn form_and_bytes(tensor: &Tensor) -> (Vec<u8>, Vec<u8>) {
+    let host = tensor.detach().to_device(Device::Cpu).contiguous();
+    let mut bytes = vec![0; host.numel() * host.kind().elt_size_in_bytes()];
+    host.copy_data_u8(&mut bytes, host.numel());
+    let form = format!("{:?} {:?}", host.kind(), host.size());
+    (form.into_bytes(), bytes)
+}
+
 /// [`of_tensors`] of a model's tensors, which takes minutes for a large one and is shown; `what` is what they are.
 #[must_use]
 pub fn of_many_tensors(
@@ -57,12 +76,9 @@ fn of_tensors_telling<'a>(
             {
                 parts[place] = finished(first).into_bytes();
             }
-            let host = tensor.detach().to_device(Device::Cpu).contiguous();
-            let mut bytes = vec![0; host.numel() * host.kind().elt_size_in_bytes()];
-            host.copy_data_u8(&mut bytes, host.numel());
+            let (form, bytes) = form_and_bytes(tensor);
             n_bytes += bytes.len();
-            let form = format!("{:?} {:?}", host.kind(), host.size());
-            parts.extend([name.clone().into_bytes(), form.into_bytes(), Vec::new()]);
+            parts.extend([name.clone().into_bytes(), form, Vec::new()]);
             let place = parts.len() - 1;
             if bytes.len() < LARGE_BYTES {
                 parts[place] = sha256::of(&bytes).into_bytes();

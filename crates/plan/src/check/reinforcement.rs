@@ -106,7 +106,8 @@ pub(crate) fn rl(
         judge.encoding(IMAGES_PER_PASS),
     ];
     let judge_adapter = judge_lora.map_or(Trained::default(), |lora| judge.adapter(lora));
-    let judge_sees = judge_lora.is_some_and(|lora| lora.with_tower);
+    let (of_terms, terms_see) = segment_adapters(recipe, &judge, &judge_base, made, &mut plan)?;
+    let judge_sees = terms_see || judge_lora.is_some_and(|lora| lora.with_tower);
     let bases = if shared {
         vec![(policy, lora.with_tower || judge_sees)]
     } else {
@@ -117,8 +118,7 @@ pub(crate) fn rl(
         policy_adapter.and(base.adapter(lora))
     });
     // Those that are trained, the reference, the reward model's and those of terms that are paid by the sentence.
-    let of_segments = segment_adapters(recipe, &judge, made, &mut plan)?;
-    let adapters = trained.bytes + policy_adapter.bytes + judge_adapter.bytes + of_segments;
+    let adapters = trained.bytes + policy_adapter.bytes + judge_adapter.bytes + of_terms;
     let place = &recipe.session.features;
     let of_images = features(&bases, place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
@@ -136,20 +136,32 @@ pub(crate) fn rl(
     Ok(plan)
 }
 
-/// Bytes of the adapters of terms that are paid by the sentence, which are on the reward model's base.
+/// Bytes of the adapters of terms that are paid by the sentence, which are on the reward model's base, and whether one of them
+/// changes its tower.
 fn segment_adapters(
     recipe: &RlRecipe,
-    base: &Budget<'_>,
+    judge_base: &Budget<'_>,
+    folder_of_base: &Path,
     made: &Made,
     plan: &mut Plan,
-) -> Result<u64, PlanError> {
-    let mut bytes = 0;
+) -> Result<(u64, bool), PlanError> {
+    let (mut bytes, mut with_tower) = (0, false);
     for term in &recipe.rewards {
         let Some(folder) = term.segments() else {
             continue;
         };
         if let Some(judge) = made.judge(folder)? {
-            bytes += base.adapter(&judge.lora).bytes;
+            bytes += judge_base.adapter(&judge.lora).bytes;
+            with_tower |= judge.lora.with_tower;
+            if judge.base != folder_of_base {
+                plan.note(format!(
+                    "reward {:?} was trained on {}, and a run opens it on {}, the base of model.reward: it is refused there unless \
+                     both have the same weights",
+                    term.name,
+                    judge.base.display(),
+                    folder_of_base.display()
+                ));
+            }
             plan.note(format!(
                 "reward {:?} scores each response once more, and what it says up to the end of each sentence",
                 term.name
@@ -161,7 +173,7 @@ fn segment_adapters(
             ));
         }
     }
-    Ok(bytes)
+    Ok((bytes, with_tower))
 }
 
 /// What the ranks of a step tell each other.

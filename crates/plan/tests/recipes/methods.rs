@@ -1,7 +1,9 @@
 //! Recipes of methods: each is of a paper, and asks for what is its own.
 
+use std::path::Path;
+
 use candor_dpo::{DpoRecipe, Loss};
-use candor_plan::Planner;
+use candor_plan::{Plan, Planner};
 use candor_train::{Judgements, Length};
 
 use super::{chain, head, plan, recipes, root, set};
@@ -108,4 +110,43 @@ fn refilled_rounds_are_in_the_bound_on_tokens() {
         let plan = plan(&mut planner, &dapo, &sets);
         assert_eq!(plan.n_tokens, Some(times * once), "{:?}", plan.notes);
     }
+}
+
+/// A term's reward model is an adapter more on the base that all share, and one of the tower changes what is kept of the images.
+#[test]
+fn reward_models_of_terms_are_planned_with_what_they_see() {
+    let fgaif = root().join("recipes/llava-7b-224/fgaif");
+    let reward = fgaif.join("3-reward.toml");
+    let whole = "runs/llava-7b-224/sft/model";
+    let planned = |targets: &str, base: &str| {
+        let mut planner = Planner::default();
+        chain(&mut planner, "llava-7b-224");
+        plan(&mut planner, &reward, &[]);
+        let out = |name: &str| set("run.out", &Path::new("runs/llava-7b-224").join(name));
+        plan(&mut planner, &reward, &[out("fgaif-relations")]);
+        let lora = format!("model.lora={{ r = 64, alpha = 16.0, targets = {targets} }}");
+        let base = set("model.base", Path::new(base));
+        plan(
+            &mut planner,
+            &reward,
+            &[out("fgaif-attributes"), lora, base],
+        );
+        plan(&mut planner, &fgaif.join("5-ppo.toml"), &[])
+    };
+    let says = |plan: &Plan, words: &str| plan.notes.iter().any(|note| note.contains(words));
+    let plain = planned(r#"["q_proj"]"#, whole);
+    let seeing = planned(r#"["q_proj", "tower"]"#, whole);
+    // 24 blocks: four layers of 1024 + 1024, two of 1024 + 4096; r of each in f32.
+    let tower = 24 * (4 * 2048 + 2 * 5120);
+    let weights = |plan: &Plan| plan.memory.unwrap().weights_bytes;
+    assert_eq!(weights(&seeing) - weights(&plain), 4 * 64 * tower);
+    // 224 x 224 pixels of three colours, four bytes each.
+    for words in ["images are kept as pixels", "0.60 GB for every 1000"] {
+        assert!(says(&seeing, words), "{words}: {:?}", seeing.notes);
+        assert!(!says(&plain, words), "{words}: {:?}", plain.notes);
+    }
+    let words = "\"attributes\" was trained on runs/llava-7b-224/other/model, and a run opens it on runs/llava-7b-224/sft/model";
+    assert!(!says(&plain, words), "{:?}", plain.notes);
+    let apart = planned(r#"["q_proj"]"#, "runs/llava-7b-224/other/model");
+    assert!(says(&apart, words), "{:?}", apart.notes);
 }

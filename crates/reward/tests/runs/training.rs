@@ -6,8 +6,9 @@ use std::path::Path;
 
 use crate::tiny::{RECIPE, prepared, recipe, run};
 use candor_data::formats::{captions, preference};
-use candor_data::{AnswerType, Conversation, Turn};
+use candor_data::{AnswerType, Conversation, Turn, sha256};
 use candor_model::{Bundle, ImageFeatures, tensor_file};
+use candor_reward::scorer::Base;
 use candor_reward::{Judged, RewardMetrics, RewardModel};
 use candor_run::{Outcome, Ranks};
 use candor_testing::files::{json, lines};
@@ -182,6 +183,31 @@ fn a_reward_model_is_refused_on_another_base() {
         .unwrap_err()
         .to_string();
     assert!(message.contains("another base"), "{message}");
+}
+
+/// By it reward models of earlier states of candor know their base, so it stays what it was: names, forms and values of norms and
+/// biases are hashed as they are.
+#[test]
+fn a_bases_fingerprint_is_what_it_always_was() {
+    let folder = prepared();
+    let path = folder.path().join("base");
+    let bundle = Bundle::open(&path, Device::Cpu, Kind::Float).unwrap();
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    for (name, tensor) in bundle.model.parameters() {
+        if tensor.dim() <= 1 {
+            let form = format!("Float {:?}", tensor.size());
+            let values = Vec::<f32>::try_from(tensor.detach().reshape([-1])).unwrap();
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+            parts.extend([
+                name.clone().into_bytes(),
+                form.into_bytes(),
+                bytes.collect(),
+            ]);
+        }
+    }
+    assert!(parts.len() > 3, "{}", parts.len());
+    let expected = sha256::of_bytes(parts);
+    assert_eq!(Base::of(&path, &bundle).fingerprint, expected);
 }
 
 #[test]

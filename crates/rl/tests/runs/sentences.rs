@@ -9,20 +9,81 @@ use candor_data::{Conversation, Turn};
 use candor_model::Response;
 use candor_reward::Judged;
 use candor_rl::RlRecipe;
-use candor_rl::models::Models;
+use candor_rl::experience::Experience;
+use candor_rl::models::{Images, Models};
 use candor_rl::prompts::Prompts;
-use candor_rl::recipe::Normalise;
+use candor_rl::recipe::{Normalise, ScoreRecipe};
 use candor_rl::rollout::Rollout;
-use candor_rl::scoring::score;
+use candor_rl::scoring::{score, segments, verdict};
 use candor_rl::sentences::sentence_ends;
 use candor_rl::shaping::ScorePosition;
 use candor_run::Ranks;
 use candor_testing::files::lines;
 use candor_train::FeaturePlace;
 use serde_json::Value;
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 use crate::fixture::{BAD, GOOD, SCORE_MEAN, SCORE_STD, finished, prepared, recipe};
+
+/// Features of the three walls.
+fn encoded(models: &Models, recipe: &RlRecipe, prompts: &Prompts) -> Images {
+    let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
+    let place = FeaturePlace::memory();
+    let (folder, shown) = (&recipe.data.images, &prompts.images);
+    models
+        .encode(folder, &images, shown, &place, &Ranks::alone(), |_, _| ())
+        .unwrap()
+}
+
+/// Responses of these texts to the first prompts, each of which ends by itself.
+fn responses<'p>(models: &Models, prompts: &'p Prompts, texts: &[String]) -> Vec<Rollout<'p>> {
+    let tokenizer = &models.policy_base().tokenizer;
+    let rows = texts.iter().zip(&prompts.rows);
+    rows.map(|(text, prompt)| {
+        let mut ids = tokenizer.encode(text).unwrap().ids;
+        ids.push(tokenizer.eos);
+        Rollout {
+            prompt,
+            sample: 0,
+            text: text.clone(),
+            response: Response {
+                logprobs: vec![0.0; ids.len()],
+                ids,
+                finished: true,
+            },
+            facts: prompt.facts.clone(),
+        }
+    })
+    .collect()
+}
+
+/// What the reward model says of a text alone, in answer to a response's prompt.
+fn said(models: &Models, images: &Images, rollout: &Rollout<'_>, text: &str) -> f64 {
+    let mut conversation: Conversation = rollout.prompt.conversation.clone();
+    conversation.turns.push(Turn::gpt(text));
+    let item = Judged {
+        id: "x",
+        conversation: &conversation,
+        facts: &rollout.facts,
+    };
+    let reward = models.reward.as_ref().unwrap();
+    let (base, ranks) = (models.judge_base(), Ranks::alone());
+    reward
+        .score(base, images.judge(), &[item], 1, &ranks)
+        .unwrap()[0]
+}
+
+/// What a sentence of this score is expected to count: 1 if it is clean, −1 if it is false.
+fn label(raw: f64) -> f64 {
+    2.0 / (1.0 + (-raw).exp()) - 1.0
+}
+
+fn near(found: f64, expected: f64) {
+    assert!(
+        (found - expected).abs() < 1e-5,
+        "{found} against {expected}"
+    );
+}
 
 /// The gain of a sentence is what the reward model says more of the text up to its end than of the text before it.
 #[test]
@@ -32,76 +93,18 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
     let models = Models::open(&recipe, Device::Cpu).unwrap();
     let asking = models.asking(24, Look::There, Path::new(""));
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Purpose::Run).unwrap();
-    let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
-    let images = models
-        .encode(
-            &recipe.data.images,
-            &images,
-            &prompts.images,
-            &FeaturePlace::memory(),
-            &Ranks::alone(),
-            |_, _| (),
-        )
-        .unwrap();
-    let tokenizer = &models.policy_base().tokenizer;
+    let images = encoded(&models, &recipe, &prompts);
     let texts = [format!("{BAD} {GOOD}"), GOOD.to_owned()];
-    let rollouts: Vec<Rollout<'_>> = texts
-        .iter()
-        .zip(&prompts.rows)
-        .map(|(text, prompt)| {
-            let mut ids = tokenizer.encode(text).unwrap().ids;
-            ids.push(tokenizer.eos);
-            Rollout {
-                prompt,
-                sample: 0,
-                text: text.clone(),
-                response: Response {
-                    logprobs: vec![0.0; ids.len()],
-                    ids,
-                    finished: true,
-                },
-                facts: prompt.facts.clone(),
-            }
-        })
-        .collect();
-    let scores = score(
-        &models,
-        &images,
-        &rollouts,
-        &recipe.score,
-        1,
-        &Ranks::alone(),
-    )
-    .unwrap();
-    let reward = models.reward.as_ref().unwrap();
-    let alone = |row: usize, text: &str| {
-        let rollout = &rollouts[row];
-        let mut conversation: Conversation = rollout.prompt.conversation.clone();
-        conversation.turns.push(Turn::gpt(text));
-        let item = Judged {
-            id: "x",
-            conversation: &conversation,
-            facts: &rollout.facts,
-        };
-        let raw = reward
-            .score(
-                models.judge_base(),
-                images.judge(),
-                &[item],
-                1,
-                &Ranks::alone(),
-            )
-            .unwrap()[0];
-        (raw - SCORE_MEAN) / SCORE_STD
+    let rollouts = responses(&models, &prompts, &texts);
+    let scored = |recipe: &ScoreRecipe| {
+        score(&models, &images, &rollouts, recipe, 1, &Ranks::alone()).unwrap()
     };
-    let near = |found: f64, expected: f64| {
-        assert!(
-            (found - expected).abs() < 1e-5,
-            "{found} against {expected}"
-        );
-    };
+    let raw = |row: usize, text: &str| said(&models, &images, &rollouts[row], text);
+    let alone = |row: usize, text: &str| (raw(row, text) - SCORE_MEAN) / SCORE_STD;
+    let scores = scored(&recipe.score);
     let [two, one] = [0, 1].map(|row| scores[row].as_ref().unwrap());
-    let n_bad = tokenizer.encode(BAD).unwrap().ids.len();
+    let n_bad = models.policy_base().tokenizer.encode(BAD).unwrap();
+    let n_bad = n_bad.ids.len();
     let ends: Vec<usize> = two.sentences.iter().map(|(place, _)| *place).collect();
     assert_eq!(ends, [n_bad - 1, rollouts[0].response.ids.len() - 1]);
     near(two.sentences[0].1, alone(0, BAD));
@@ -113,16 +116,67 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
     let mut segments = recipe.score;
     segments.position = ScorePosition::Segments;
     segments.normalise = Normalise::None;
-    let scores = score(&models, &images, &rollouts, &segments, 1, &Ranks::alone()).unwrap();
+    let scores = scored(&segments);
     let [two, one] = [0, 1].map(|row| scores[row].as_ref().unwrap());
-    let label = |row: usize, text: &str| {
-        let raw = SCORE_MEAN + SCORE_STD * alone(row, text);
-        2.0 / (1.0 + (-raw).exp()) - 1.0
-    };
-    near(two.sentences[0].1, label(0, BAD));
-    near(two.sentences[1].1, label(0, &texts[0]));
-    near(two.normalised, label(0, BAD) + label(0, &texts[0]));
-    near(one.normalised, label(1, GOOD));
+    let [first, second] = [BAD, &texts[0]].map(|text| label(raw(0, text)));
+    near(two.sentences[0].1, first);
+    near(two.sentences[1].1, second);
+    near(two.normalised, first + second);
+    near(one.normalised, label(raw(1, GOOD)));
+}
+
+/// Of a response of two sentences a term pays the first one at its end, and the second one where the score is paid.
+#[test]
+fn a_further_reward_model_pays_each_sentence_where_it_ends() {
+    let dir = prepared();
+    let folder = rated(dir.path());
+    let term = format!(
+        "rewards=[{{ name = \"relations\", kind = \"segments\", weight = 0.5, reward = {folder:?} }}]"
+    );
+    let recipe: RlRecipe = recipe(dir.path(), "out", &[term.as_str()]);
+    let models = Models::open(&recipe, Device::Cpu).unwrap();
+    let asking = models.asking(24, Look::There, Path::new(""));
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Purpose::Run).unwrap();
+    let images = encoded(&models, &recipe, &prompts);
+    let whole = format!("{BAD} {GOOD}");
+    let rollouts = responses(&models, &prompts, std::slice::from_ref(&whole));
+    let ranks = Ranks::alone();
+    let of_model = score(&models, &images, &rollouts, &recipe.score, 1, &ranks).unwrap();
+    let of_terms = segments(&models, &images, &rollouts, 1, &ranks).unwrap();
+    let scores = [verdict(
+        &rollouts[0],
+        of_model[0].clone(),
+        vec![None],
+        &of_terms[0],
+        &recipe.rewards,
+        &recipe.score,
+    )];
+    let raw = |text: &str| said(&models, &images, &rollouts[0], text);
+    let [first, second] = [BAD, &whole].map(|text| label(raw(text)));
+    near(scores[0].terms[0].unwrap(), first + second);
+    assert!(first.abs() > 0.1, "nothing is paid for {BAD:?}: {first}");
+    // Both models said log-probabilities of 0, so no KL is taken off, and nothing else is but at the end.
+    let n_tokens = rollouts[0].response.ids.len();
+    let zeros = Tensor::zeros([1, n_tokens as i64], (Kind::Float, Device::Cpu));
+    let values = Some(&zeros);
+    let experience = Experience::new(
+        &rollouts,
+        &scores,
+        &zeros,
+        values,
+        &recipe.score,
+        &recipe.ppo,
+    );
+    let paid = Vec::<f32>::try_from(experience.rewards.reshape([-1])).unwrap();
+    let n_bad = models.policy_base().tokenizer.encode(BAD).unwrap();
+    let n_bad = n_bad.ids.len();
+    assert!(n_bad < n_tokens, "{n_bad} of {n_tokens}");
+    let mut expected = vec![0.0; n_tokens];
+    expected[n_bad - 1] = 0.5 * first;
+    expected[n_tokens - 1] = (raw(&whole) - SCORE_MEAN) / SCORE_STD + 0.5 * second;
+    for (paid, expected) in paid.into_iter().zip(expected) {
+        near(f64::from(paid), expected);
+    }
 }
 
 /// Labels are of sentences that end where a blank follows, and so is what is paid.
@@ -156,21 +210,26 @@ fn a_mark_inside_a_number_or_a_row_of_dots_ends_no_sentence() {
     }
 }
 
+/// The folder of the reward model, which has learned from rated sentences from now on.
+fn rated(dir: &Path) -> String {
+    let file = dir.join("reward/reward_model.json");
+    let mut written: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    written["rated"] = true.into();
+    fs::write(&file, written.to_string()).unwrap();
+    dir.join("reward").display().to_string()
+}
+
 /// A second reward model that is the first one again says the same of each sentence, so half of it is half as much more.
 #[test]
 fn further_reward_models_pay_for_sentences_what_their_weight_says() {
     let dir = prepared();
-    let file = dir.path().join("reward/reward_model.json");
-    let mut written: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-    written["rated"] = true.into();
-    fs::write(&file, written.to_string()).unwrap();
     let all = [
         "run.steps=1",
         "run.samples_per_step=16",
         "score.position=\"segments\"",
         "score.normalise=\"none\"",
     ];
-    let folder = dir.path().join("reward").display().to_string();
+    let folder = rated(dir.path());
     let term = format!(
         "rewards=[{{ name = \"relations\", kind = \"segments\", weight = 0.5, reward = {folder:?} }}]"
     );

@@ -136,20 +136,22 @@ fn read_label(recipe: &mut Reader) -> (LabelRecipe, Option<PathBuf>) {
         By::People => LabelRecipe::People,
     };
     let terms = Term::read_all(recipe);
-    if terms.iter().any(|term| term.segments().is_some()) {
-        recipe.mistake(
-            "rewards",
-            "kind = \"segments\" is paid by the sentence, and here answers are compared as a whole",
-            "use label.by = \"reward\", or a term of another kind",
-        );
-    }
     match (by, terms.is_empty()) {
         (By::Rules, true) => recipe.mistake(
             "label.by",
             "there are no rules",
             "add a table [[rewards]], or several",
         ),
-        (By::Rules, false) => return (LabelRecipe::Rules(terms), facts),
+        (By::Rules, false) => {
+            if terms.iter().any(|term| term.segments().is_some()) {
+                recipe.mistake(
+                    "rewards",
+                    "kind = \"segments\" is paid by the sentence, and here answers are compared as a whole",
+                    "remove the term; `candor rl` pays by the sentence",
+                );
+            }
+            return (LabelRecipe::Rules(terms), facts);
+        }
         (_, false) => recipe.mistake(
             "rewards",
             "they compare no answers here",

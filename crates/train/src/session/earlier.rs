@@ -146,9 +146,9 @@ impl Earlier {
         {
             return Err(RunError::Checkpoint {
                 path: self.path.clone(),
-                problem:
-                    "was trained on another base model, or on this one in another base_precision"
-                        .to_owned(),
+                problem: "was trained on another base model, on this one in another base_precision, or by an earlier candor, which \
+                          hashed models in another way"
+                    .to_owned(),
                 remedy: REMEDY,
             });
         }

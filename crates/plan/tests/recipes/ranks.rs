@@ -101,10 +101,11 @@ fn what_ranks_take_is_planned() {
     let least = 4 * (trained + 303_507_456) + trained;
     assert!((least..least + least / 50).contains(&memory.total_bytes()));
     assert!(memory.weights_bytes + memory.trained_bytes < least * 11 / 20);
-    // Gradients in sixteen rounds, and weights of 40 blocks twice in each of as many.
+    // Gradients in sixteen rounds, and weights of blocks twice in each of as many: a rank that owns nothing outside of blocks has an
+    // eighth of all that is trained, and gives it to seven.
     let sharing = shipped.sharing.unwrap();
     let gradients = 16 * 4 * trained / 8 * 7;
-    let weights = 16 * 2 * 4 * (trained - 360_000_000) / 8 * 7;
+    let weights = 16 * 2 * 4 * trained / 8 * 7;
     let sent = gradients + weights;
     assert!((sent..sent + sent / 50).contains(&sharing.step_bytes));
     // A run on one rank shares nothing.

@@ -203,6 +203,15 @@ fn grounding_is_shared_by_parts_of_its_batch() {
     let sharing = shared.sharing.unwrap();
     assert_eq!((sharing.n_lanes, sharing.step_bytes), (Some(2), 4 * tower));
     assert_eq!((sharing.n_pieces, sharing.most_pieces), (Some(2), Some(1)));
+    // Nine images are a part for each of eight lanes, and three for no more than three of them.
+    for (images, parts) in [(9, 8), (3, 3)] {
+        let sets = [
+            "run.lanes=8".to_owned(),
+            format!("data.batch_images={images}"),
+        ];
+        let sharing = plan(&mut planner, &recipe, &sets).sharing.unwrap();
+        assert_eq!(sharing.n_pieces, Some(parts), "{images} images");
+    }
 }
 
 /// As the stages say it themselves, and with the recipe's name.

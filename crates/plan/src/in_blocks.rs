@@ -17,7 +17,8 @@ pub(crate) struct InBlocks {
     pub rest: u64,
     /// What the rank that has most lacks of them while it computes a block.
     pub away: u64,
-    /// What the rank that owns least of them gets until it has had all blocks once.
+    /// What a rank gets or gives at most until all have had all blocks once: the one that owns least of them gets all others, and
+    /// the one that owns most gives its own to all others.
     pub gathered: u64,
     /// The same of what is outside of blocks.
     pub rest_gathered: u64,
@@ -55,13 +56,19 @@ impl InBlocks {
             own(rank) + others.max().unwrap_or(0)
         };
         let all: u64 = owned.iter().map(sum).sum();
+        let exchanged = |of_ranks: &[u64]| {
+            let of_others = of_ranks.iter().sum::<u64>() - of_ranks.iter().min().unwrap_or(&0);
+            let to_others = of_ranks.iter().max().unwrap_or(&0) * (n_ranks as u64 - 1);
+            of_others.max(to_others)
+        };
+        let of_blocks: Vec<u64> = (0..n_ranks).map(own).collect();
         Self {
             largest: owned.iter().map(sum).max().unwrap_or(0),
             all,
             rest: sum(&rest),
             away: all - (0..n_ranks).map(here).max().unwrap_or(0),
-            gathered: all - (0..n_ranks).map(own).min().unwrap_or(0),
-            rest_gathered: sum(&rest) - rest.iter().copied().min().unwrap_or(0),
+            gathered: exchanged(&of_blocks),
+            rest_gathered: exchanged(&rest),
         }
     }
 
@@ -134,6 +141,12 @@ mod tests {
         let blocks = [Some(0), Some(1), Some(2), Some(3), None];
         let even = InBlocks::of(&[3; 5], &blocks, 2);
         assert_eq!((even.all, even.away, even.gathered), (12, 3, 6));
+        // Of three ranks one owns a block of 9, the others one of 3 each. These get 12, and the first gives its 9 to both.
+        let blocks = [Some(0), Some(1), Some(2), None];
+        let three = InBlocks::of(&[9, 3, 3, 1], &blocks, 3);
+        assert_eq!((three.all, three.gathered), (15, 18));
+        // Outside of blocks one of them owns 1, of which each of the others gets 1.
+        assert_eq!((three.rest, three.rest_gathered), (1, 2));
 
         let memory = Memory {
             weights_bytes: 100,

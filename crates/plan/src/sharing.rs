@@ -22,9 +22,11 @@
 //! | memory on the host while a bucket is exchanged | `4 B` |
 //!
 //! Where they share out the weights of blocks too (`"zero3"`), `R` is of what is outside of blocks, and every pass that ranks make side by
-//! side brings all blocks but a rank's own of them, twice.
+//! side brings all blocks twice. A rank gets all but its own of them, and gives its own to all others, `W − 1` times: where owners are
+//! uneven the one that has most gives more than any gets. What is counted, of blocks and of `R` then, is the larger of both.
 //!
-//! What losses, figures and texts of `sample` and `eval` take is left out: it is some hundred bytes a row.
+//! What losses, figures and texts of `sample` and `eval` take is left out: it is some hundred bytes a row. So are the weights of blocks
+//! that every rank gets once for a look at held-out conversations, and once at the end.
 
 use candor_train::BUCKET_BYTES;
 use serde::Serialize;
@@ -49,7 +51,7 @@ pub struct Sharing {
     pub most_pieces: Option<u64>,
     /// Memory of the host that a rank needs besides while gradients are exchanged, in bytes.
     pub exchange_bytes: u64,
-    /// Bytes that a rank receives in a step, that with most of them, and at most as many that one sends.
+    /// Bytes that a rank receives in a step, and that one sends, at most.
     pub step_bytes: u64,
     /// Bytes that a rank receives before the first step, at most.
     pub start_bytes: u64,
@@ -76,7 +78,7 @@ pub(crate) struct Training {
     pub features_bytes: u64,
     /// What is where, where ranks share out the optimizer.
     pub shared_out: Option<SharedOut>,
-    /// What a rank gets in a pass at most, where they share out the weights of blocks: all of these but its own, twice.
+    /// What a rank gets or gives in a pass at most, where they share out the weights of blocks, which come twice.
     pub gathered_bytes: u64,
 }
 
@@ -85,7 +87,7 @@ pub(crate) struct Training {
 pub(crate) struct SharedOut {
     /// Bytes in f32 of the tensors of the rank that owns most.
     pub most_bytes: u64,
-    /// Weights of others, as passes read them, that the rank which owns least gets after an update.
+    /// Weights, as passes read them, that a rank gets after an update at most; where those of blocks are shared out too, or gives.
     pub read_bytes: u64,
 }
 

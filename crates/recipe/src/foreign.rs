@@ -208,7 +208,7 @@ const ABSENT: &[(&[&str], &str)] = &[
             "num_processes",
             "device_map",
         ],
-        "a run uses one device and splits no model: `candor recipe check` says what memory it takes",
+        "ranks share a run (docs/many-devices.md); `run.shard` shares out the optimizer and, in sft, the weights",
     ),
     (
         &["optimizer.name", "optimizer.type", "optim", "optimizer"],

@@ -146,11 +146,10 @@ impl Looking<'_> {
     fn look(
         &self,
         learner: &Learner<'_>,
-        session: &mut Session,
+        session: &Session,
         metrics: &mut SftMetrics,
         best: Option<&mut Best>,
     ) -> Result<Measured, SftError> {
-        session.phase("evaluate");
         let found = self.measure(learner, session)?;
         let evaluated = Found {
             step: metrics.step,
@@ -292,8 +291,9 @@ pub fn run(
         let mut metrics = learner.update(&mut session, &passes, done + 1)?;
         let due = |looking: &&Looking<'_>| looking.held_out.is_due(done + 1, n_steps);
         if let Some(looking) = looking.as_ref().filter(due) {
+            session.phase("evaluate");
             session.gather_weights()?;
-            last = Some(looking.look(&learner, &mut session, &mut metrics, best.as_mut())?);
+            last = Some(looking.look(&learner, &session, &mut metrics, best.as_mut())?);
             session.release_weights();
         }
         keep_snapshot(&session, done + 1, recipe.snapshot_every, adapter.as_ref())?;

@@ -351,9 +351,7 @@ impl Shards {
             let mine =
                 mine.map(|stretch| as_bytes(&stretch.of(parameters[stretch.parameter].leaf())));
             let mine = Tensor::cat(&mine.chain([nothing]).collect::<Vec<_>>(), 0);
-            // The same for all.
-            let to: Vec<Tensor> = (0..world).map(|_| mine.shallow_clone()).collect();
-            let of_ranks = wire.all_to_all(&to, &sizes)?;
+            let of_ranks = wire.to_all(&mine, &sizes)?;
             for rank in (0..world).filter(|&rank| rank != me) {
                 let mut start = 0;
                 for stretch in self.owned(group, rank, exchange) {

@@ -101,6 +101,26 @@ impl Wire {
             .collect())
     }
 
+    /// What every rank has for all, in the order of ranks.
+    ///
+    /// # Shapes
+    /// `mine`: bytes, `[n]` of any `n`; each rank has as many as `sizes` says of it.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub(crate) fn to_all(&self, mine: &Tensor, sizes: &[i64]) -> Result<Vec<Tensor>, RunError> {
+        if self.cards.is_some() {
+            let to: Vec<Tensor> = sizes.iter().map(|_| mine.shallow_clone()).collect();
+            return self.all_to_all(&to, sizes);
+        }
+        // They leave the device once, and not for every rank.
+        let all = self.ranks.all_to_all(vec![bytes_of(mine); sizes.len()])?;
+        Ok(all
+            .iter()
+            .map(|bytes| Tensor::from_slice(bytes).to_device(mine.device()))
+            .collect())
+    }
+
     /// What every rank has for this one, in the order of ranks; `to` is what this rank has for each.
     ///
     /// # Shapes

@@ -60,7 +60,7 @@ impl OfRanks {
         })
     }
 
-    /// Weights of blocks that a rank gets in a pass, forward and backward.
+    /// Weights of blocks that a rank gets or gives in a pass at most, forward and backward.
     pub(super) fn gathered_bytes(self) -> u64 {
         let gathered = self.blocks.map_or(0, |blocks| blocks.gathered);
         2 * self.read_bytes() * gathered

@@ -391,7 +391,8 @@ pub(crate) fn ground(path: &Path, recipe: &GroundRecipe, n_ranks: u64) -> Result
     // The probe is counted nowhere: its sizes are those of data that need not be there yet, and small beside the tower's.
     let budget = Budget::new(&recipe.model.config, BasePrecision::F32);
     let trained = Trained::of(budget.sizes_of(|part| part == Part::Tower));
-    let training = Training::new(lanes, [batch, batch.div_ceil(lanes)], trained, 0);
+    // A pass for each lane, or for each image where these are fewer.
+    let training = Training::new(lanes, [batch.min(lanes), 1], trained, 0);
     plan.share(n_ranks, &training);
     Ok(plan)
 }

@@ -101,10 +101,11 @@ fn what_ranks_take_is_planned() {
     let least = 4 * (trained + 303_507_456) + trained;
     assert!((least..least + least / 50).contains(&memory.total_bytes()));
     assert!(memory.weights_bytes + memory.trained_bytes < least * 11 / 20);
-    // Gradients in sixteen rounds, and weights of 40 blocks twice in each of as many.
+    // Gradients in sixteen rounds, and weights of blocks twice in each of as many: a rank that owns nothing outside of blocks has an
+    // eighth of all that is trained, and gives it to seven.
     let sharing = shipped.sharing.unwrap();
     let gradients = 16 * 4 * trained / 8 * 7;
-    let weights = 16 * 2 * 4 * (trained - 360_000_000) / 8 * 7;
+    let weights = 16 * 2 * 4 * trained / 8 * 7;
     let sent = gradients + weights;
     assert!((sent..sent + sent / 50).contains(&sharing.step_bytes));
     // A run on one rank shares nothing.
@@ -202,6 +203,15 @@ fn grounding_is_shared_by_parts_of_its_batch() {
     let sharing = shared.sharing.unwrap();
     assert_eq!((sharing.n_lanes, sharing.step_bytes), (Some(2), 4 * tower));
     assert_eq!((sharing.n_pieces, sharing.most_pieces), (Some(2), Some(1)));
+    // Nine images are a part for each of eight lanes, and three for no more than three of them.
+    for (images, parts) in [(9, 8), (3, 3)] {
+        let sets = [
+            "run.lanes=8".to_owned(),
+            format!("data.batch_images={images}"),
+        ];
+        let sharing = plan(&mut planner, &recipe, &sets).sharing.unwrap();
+        assert_eq!(sharing.n_pieces, Some(parts), "{images} images");
+    }
 }
 
 /// As the stages say it themselves, and with the recipe's name.

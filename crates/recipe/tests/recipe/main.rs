@@ -421,7 +421,7 @@ fn keys_of_other_trainers_are_answered() {
         ),
         (
             "deepspeed=zero3.json",
-            "remove it: a run uses one device and splits no model",
+            "remove it: ranks share a run (docs/many-devices.md); `run.shard` shares out the optimizer and, in sft, the weights",
         ),
         ("optimizer.lr=1", "here it is `optimizer.learning_rate`"),
         ("model.lora_dropout=0.1", "there is no dropout"),

@@ -1,4 +1,5 @@
-//! The grounding loop: images → tower → probe → loss. A batch is cut into as many passes as there are lanes, which ranks share.
+//! The grounding loop: images → tower → probe → loss. A batch is cut into as many passes as there are lanes, or images where these are
+//! fewer, which ranks share.
 
 use candor_data::{random, sha256};
 use candor_model::Bundle;
@@ -77,8 +78,7 @@ pub fn run(
         session.begin_step();
         session.phase("pass");
         // A lane has one part of the batch.
-        let size = batch.len().div_ceil(recipe.session.lanes);
-        let parts: Vec<&[&PatchLabels]> = batch.chunks(size).collect();
+        let parts = parts_of(&batch, recipe.session.lanes);
         let found = session.passes(&parts, &mut |part| {
             deterministically(|| stage.learn(part, &batch))
         })?;
@@ -112,6 +112,15 @@ pub fn run(
         right.1
     ));
     Ok(Outcome::Finished)
+}
+
+/// A batch in so many parts of nearly one size, or one for each of its images where that is fewer: none is empty.
+fn parts_of<T>(batch: &[T], n: usize) -> Vec<&[T]> {
+    let n = n.min(batch.len());
+    let end = |part: usize| part * batch.len() / n;
+    (0..n)
+        .map(|part| &batch[end(part)..end(part + 1)])
+        .collect()
 }
 
 /// The images of each batch of an epoch.
@@ -234,4 +243,27 @@ impl<'a> Grounding<'a> {
 
 fn share((right, n): (i64, i64)) -> f64 {
     if n == 0 { 0.0 } else { right as f64 / n as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nine images leave none of eight lanes without work, and ten are two parts of two and two of three.
+    #[test]
+    fn every_lane_has_a_part_of_the_batch() {
+        let sizes = |n_images: usize, n: usize| {
+            let batch: Vec<usize> = (0..n_images).collect();
+            let parts = parts_of(&batch, n);
+            assert_eq!(parts.concat(), batch);
+            let mut sizes: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+            sizes.sort_unstable();
+            sizes
+        };
+        assert_eq!(sizes(9, 8), [1, 1, 1, 1, 1, 1, 1, 2]);
+        assert_eq!(sizes(10, 4), [2, 2, 3, 3]);
+        assert_eq!(sizes(8, 4), [2; 4]);
+        assert_eq!(sizes(8, 1), [8]);
+        assert_eq!(sizes(3, 8), [1; 3]);
+    }
 }

@@ -93,7 +93,7 @@ doc: setup
 
 deny: tools
 	$(TOOLS)/bin/cargo-deny --all-features check --allow unused-wrapper bans licenses sources
-	@for crate in candor-testing candor-pretend-cuda; do \
+	@for crate in candor-testing candor-testing-browser candor-pretend-cuda; do \
 	users=$$($(CARGO) tree --offline --workspace --edges no-dev --invert $$crate --prefix none | tail -n +2) && \
 	test -z "$$users" || { echo "$$crate may only be a dev-dependency, but is one of:" >&2; echo "$$users" >&2; exit 1; }; done
 

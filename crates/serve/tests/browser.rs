@@ -9,8 +9,8 @@ use std::path::Path;
 use candor_data::formats::preference_log;
 use candor_data::{Side, Verdict};
 use candor_serve::Models;
-use candor_testing::browser::{ENTER, Page, visit};
 use candor_testing::images::paint;
+use candor_testing_browser::{ENTER, Page, visit};
 use serde_json::json;
 
 use self::site::{Site, adapter, bundle, settings};

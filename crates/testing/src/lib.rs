@@ -3,12 +3,10 @@
 //! [`shared()`] finds benchmark files that are not ours to publish, [`photographs()`] photographs; [`images`] paints walls; [`files`]
 //! reads what a run left behind; [`run`] starts one; [`ranks`] are threads that share one; [`metrics`] compares a stage's metrics with their documentation.
 //! With the feature `model` there are `model`, a tiny model that was never trained, and `golden`, tensors that another
-//! program computed. With the feature `browser` there is `browser`, a Chromium with axe-core.
+//! program computed. A browser is in a crate of its own, `candor-testing-browser`.
 //!
 //! Like the tests themselves, everything here panics on what it does not expect.
 
-#[cfg(feature = "browser")]
-pub mod browser;
 pub mod files;
 #[cfg(feature = "model")]
 pub mod golden;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::mpsc;
 
-use candor_testing::browser::{Page, visit};
+use candor_testing_browser::{Page, visit};
 use candor_watch::{Watch, serve};
 use serde_json::json;
 

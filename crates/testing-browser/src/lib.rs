@@ -1,4 +1,6 @@
-//! A real Chromium, driven by chromedriver over plain HTTP, and axe-core. What is not installed is said and skipped.
+//! A real Chromium, driven by chromedriver over plain HTTP, and axe-core, for tests alone. What is not installed is said and skipped.
+//!
+//! It is apart from `candor-testing`, so that other tests do not wait for the driver's client to be compiled.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::panic::{AssertUnwindSafe, resume_unwind};

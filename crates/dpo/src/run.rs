@@ -60,13 +60,8 @@ pub fn run(
     device: Device,
 ) -> Result<Outcome, DpoError> {
     let resolved = recipe.resolved.to_text();
-    let mut opening = Session::prepare(
-        "dpo",
-        &recipe.session,
-        &resolved,
-        launch,
-        recipe.may_change(),
-    )?;
+    let may_change = recipe.may_change();
+    let mut opening = Session::prepare("dpo", &recipe.session, &resolved, launch, may_change)?;
     opening.doing("opening the model");
     let folder = ModelFolder::find(&recipe.base)?.with_pixels(recipe.pixels);
     let bundle = Bundle::load(folder, device, recipe.base_precision)?;

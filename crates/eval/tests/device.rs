@@ -58,9 +58,9 @@ fn prepared() -> tempfile::TempDir {
 fn evaluated(folder: &Path, out: &str, device: Device) -> BTreeMap<String, Vec<u8>> {
     let out = folder.join(out);
     let sets = [
-        format!("data.root={folder:?}"),
-        format!("model.base={:?}", folder.join("model")),
-        format!("run.out={out:?}"),
+        format!("data.root=\"{}\"", folder.display()),
+        format!("model.base=\"{}\"", folder.join("model").display()),
+        format!("run.out=\"{}\"", out.display()),
         "run.benchmarks=[\"chair\"]".to_owned(),
         "answers.max_new_tokens=8".to_owned(),
         "answers.batch_rows=50".to_owned(),

@@ -213,13 +213,8 @@ pub fn run(
     device: Device,
 ) -> Result<Outcome, SftError> {
     let resolved = recipe.resolved.to_text();
-    let mut opening = Session::prepare(
-        "sft",
-        &recipe.session,
-        &resolved,
-        launch,
-        recipe.may_change(),
-    )?;
+    let may_change = recipe.may_change();
+    let mut opening = Session::prepare("sft", &recipe.session, &resolved, launch, may_change)?;
     opening.doing("opening the model");
     let folder = ModelFolder::find(&recipe.base)?.with_pixels(recipe.pixels);
     let mut bundle = Bundle::load(folder, device, recipe.base_precision)?;
@@ -236,10 +231,7 @@ pub fn run(
     say_seen_anew("sft", &bundle.model);
     let keep_best = (recipe.evaluation.as_ref()).is_some_and(|evaluation| evaluation.keep_best);
     let mut best = keep_best.then(|| Best::new(BestBy::Loss, &trained));
-    let n_steps = match recipe.length {
-        Length::Steps(steps) => steps,
-        Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
-    };
+    let n_steps = n_steps(recipe.length, &corpus);
     let mut inputs = inputs(recipe, &mut opening, &bundle, adapter.as_ref(), &corpus)?;
     if let Some(rows) = &held_out {
         inputs.push(("held-out data", rows.fingerprint()?));
@@ -322,6 +314,13 @@ pub fn run(
     }
     finish(session, &corpus, found)?;
     Ok(Outcome::Finished)
+}
+
+fn n_steps(length: Length, corpus: &Corpus) -> u64 {
+    match length {
+        Length::Steps(steps) => steps,
+        Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
+    }
 }
 
 /// What is trained on, and what is only looked at.

@@ -81,12 +81,11 @@ impl Mlflow {
     ) -> Result<Self, WatchError> {
         let api = Api::new(url, authorization)?;
         let name = ("experiment_name", experiment);
-        let experiment = match api.get("experiments/get-by-name", name)? {
-            Some(found) => api.text(&found, "/experiment/experiment_id")?,
-            None => {
-                let made = api.post("experiments/create", &json!({"name": experiment}))?;
-                api.text(&made, "/experiment_id")?
-            }
+        let experiment = if let Some(found) = api.get("experiments/get-by-name", name)? {
+            api.text(&found, "/experiment/experiment_id")?
+        } else {
+            let made = api.post("experiments/create", &json!({"name": experiment}))?;
+            api.text(&made, "/experiment_id")?
         };
         Ok(Self {
             api,

@@ -50,14 +50,11 @@ impl OfRanks {
 
     /// What is where of the optimizer, and what weights come after an update.
     pub(super) fn shared_out(self, shard: Shard, sizes: &[u64]) -> Option<SharedOut> {
-        let share = SharedOut::of(sizes, self.n_ranks, self.in_bf16);
-        let read_bytes = self.blocks.map_or(share.read_bytes, |blocks| {
+        let all = SharedOut::of(sizes, self.n_ranks, self.in_bf16);
+        let read_bytes = self.blocks.map_or(all.read_bytes, |blocks| {
             self.read_bytes() * blocks.rest_gathered
         });
-        (shard != Shard::Nothing).then_some(SharedOut {
-            read_bytes,
-            ..share
-        })
+        (shard != Shard::Nothing).then_some(SharedOut { read_bytes, ..all })
     }
 
     /// Weights of blocks that a rank gets or gives in a pass at most, forward and backward.

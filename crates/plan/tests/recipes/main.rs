@@ -174,9 +174,9 @@ fn the_papers_reward_model_stands_on_the_larger_model() {
     let trained = of_policy + adapter;
     assert_eq!(ppo.memory.unwrap().trained_bytes, 3 * trained);
     // The critic is as large as the policy's adapter where it begins as that, and the reward model's stays as it is.
-    let on_policy = ["model.critic=\"policy\"".to_owned()];
-    let on_policy = plan(&mut planner, &paper.join("5-ppo.toml"), &on_policy);
-    let memory = on_policy.memory.unwrap();
+    let sets = ["model.critic=\"policy\"".to_owned()];
+    let begun = plan(&mut planner, &paper.join("5-ppo.toml"), &sets);
+    let memory = begun.memory.unwrap();
     assert_eq!(memory.trained_bytes, 3 * 2 * of_policy);
     let difference = ppo.memory.unwrap().weights_bytes - memory.weights_bytes;
     assert_eq!(difference, adapter - of_policy);

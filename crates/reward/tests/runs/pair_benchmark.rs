@@ -79,6 +79,43 @@ fn benchmark(path: &Path, odd: bool) -> PathBuf {
     file
 }
 
+/// What was measured last are the scores of the same pairs without preferences, in the order of the file.
+fn are_those_of_pairs_that_nobody_judged(path: &Path) {
+    let known = preference::read(&path.join("preferences.json")).unwrap();
+    let unjudged: Vec<Value> = known
+        .iter()
+        .map(|row| {
+            json!({
+                "id": row.id, "image": row.image, "conversations": row.turns,
+                "output_1": row.outputs[0], "output_2": row.outputs[1],
+            })
+        })
+        .collect();
+    fs::write(path.join("pairs.json"), json!(unjudged).to_string()).unwrap();
+    let plan = PairScores {
+        reward: path.join("reward"),
+        base_precision: BasePrecision::F32,
+        pairs: path.join("pairs.json"),
+        images: path.to_owned(),
+        facts: Some(path.join("facts.json")),
+        on_bad_row: OnBadRow::Stop,
+        out: path.join("scores.jsonl"),
+        pass_rows: 4,
+    };
+    let found = pair_scores(&plan, Device::Cpu, |_, _| ()).unwrap();
+    assert_eq!((found.n_pairs, found.n_identical), (known.len(), 0));
+    let in_order = scores::read(&plan.out).unwrap();
+    let measured = lines(&path.join("measured/pairs.jsonl"));
+    for ((row, scored), line) in known.iter().zip(&in_order).zip(&measured) {
+        assert_eq!(row.id, scored.id);
+        let chosen = row.preferred().unwrap().index();
+        for (field, side) in [("chosen_score", chosen), ("rejected_score", 1 - chosen)] {
+            let (here, there) = (scored.scores[side], line[field].as_f64().unwrap());
+            assert!((here - there).abs() < 1e-4, "{}: {here} {there}", row.id);
+        }
+    }
+}
+
 #[test]
 fn a_benchmark_is_measured_by_its_own_groups_and_what_cannot_be_scored_is_counted() {
     let folder = prepared();
@@ -164,40 +201,7 @@ fn a_benchmark_is_measured_by_its_own_groups_and_what_cannot_be_scored_is_counte
     // What was left out before is not said of this measurement.
     assert!(!path.join("measured/skipped.jsonl").exists());
 
-    // The same scores in the order of the file, of pairs that nobody has judged.
-    let known = preference::read(&path.join("preferences.json")).unwrap();
-    let unjudged: Vec<Value> = known
-        .iter()
-        .map(|row| {
-            json!({
-                "id": row.id, "image": row.image, "conversations": row.turns,
-                "output_1": row.outputs[0], "output_2": row.outputs[1],
-            })
-        })
-        .collect();
-    fs::write(path.join("pairs.json"), json!(unjudged).to_string()).unwrap();
-    let plan = PairScores {
-        reward: path.join("reward"),
-        base_precision: BasePrecision::F32,
-        pairs: path.join("pairs.json"),
-        images: path.to_owned(),
-        facts: Some(path.join("facts.json")),
-        on_bad_row: OnBadRow::Stop,
-        out: path.join("scores.jsonl"),
-        pass_rows: 4,
-    };
-    let found = pair_scores(&plan, Device::Cpu, |_, _| ()).unwrap();
-    assert_eq!((found.n_pairs, found.n_identical), (known.len(), 0));
-    let in_order = scores::read(&plan.out).unwrap();
-    let measured = lines(&path.join("measured/pairs.jsonl"));
-    for ((row, scored), line) in known.iter().zip(&in_order).zip(&measured) {
-        assert_eq!(row.id, scored.id);
-        let chosen = row.preferred().unwrap().index();
-        for (field, side) in [("chosen_score", chosen), ("rejected_score", 1 - chosen)] {
-            let (here, there) = (scored.scores[side], score(line, field));
-            assert!((here - there).abs() < 1e-4, "{}: {here} {there}", row.id);
-        }
-    }
+    are_those_of_pairs_that_nobody_judged(path);
 }
 
 #[test]

@@ -55,9 +55,9 @@ fn floods_of_headers_and_long_addresses_are_refused() {
     let mut connection = TcpStream::connect(site.address).unwrap();
     let sent = connection.write_all(format!("{head}X-A: {}", "b".repeat(8 << 20)).as_bytes());
     let mut answer = String::new();
-    let heard = connection.read_to_string(&mut answer);
+    let end = connection.read_to_string(&mut answer);
     assert!(
-        sent.is_err() || heard.is_err() || answer.starts_with("HTTP/1.1 431"),
+        sent.is_err() || end.is_err() || answer.starts_with("HTTP/1.1 431"),
         "{answer}"
     );
     assert_eq!(site.get("/health").status, 200);
@@ -114,9 +114,9 @@ fn bodies_that_are_deep_or_endless_are_refused() {
     let n_sent = (0..64).take_while(|_| connection.write_all(chunk.as_bytes()).is_ok());
     let n_sent = n_sent.count();
     let mut answer = String::new();
-    let heard = connection.read_to_string(&mut answer);
+    let end = connection.read_to_string(&mut answer);
     assert!(
-        n_sent < 64 || heard.is_err() || answer.contains("unreadable_body"),
+        n_sent < 64 || end.is_err() || answer.contains("unreadable_body"),
         "{n_sent} MiB: {answer}"
     );
     // One with an end is read.

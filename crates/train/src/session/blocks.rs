@@ -79,10 +79,10 @@ impl Blocks for OnRanks<'_> {
         tch::no_grad(|| {
             if let (Some(n_lanes), None) = (gives, &changed.failed) {
                 let (optimizer, totals) = (&mut *changed.optimizer, &mut *changed.totals);
-                let given = self
+                let added = self
                     .shards
                     .add_round(self.wire, optimizer, totals, n_lanes, layer + 1);
-                changed.failed = given.err();
+                changed.failed = added.err();
             }
             self.shards.release_block(changed.optimizer, layer);
         });

@@ -192,8 +192,8 @@ fn weights_of_a_block_are_here_while_it_is_in_use() {
     let found = on_threads(2, |ranks| {
         let leaf = |values: &[f32]| Tensor::from_slice(values).set_requires_grad(true);
         let tensors = [leaf(&[1.0, 2.0, 3.0]), leaf(&[4.0, 5.0]), leaf(&[6.0])];
-        let names = ["layers.0.up.weight", "layers.1.up.weight", "norm.weight"];
-        let named = names.iter().zip(&tensors).map(|(name, tensor)| {
+        let ends = ["layers.0.up.weight", "layers.1.up.weight", "norm.weight"];
+        let named = ends.iter().zip(&tensors).map(|(name, tensor)| {
             let name = format!("language_model.model.{name}");
             (name, tensor.shallow_clone())
         });

@@ -170,8 +170,8 @@ fn serve(mut stream: &TcpStream, store: &Mutex<Store>) {
     stream.write_all((head + &answer).as_bytes()).unwrap();
 }
 
-fn key() -> Option<String> {
-    Some("Bearer secret".to_owned())
+fn key() -> String {
+    "Bearer secret".to_owned()
 }
 
 /// A run of so many steps with two numbers each.
@@ -193,7 +193,7 @@ fn a_run_is_sent_once_however_often_it_is_sent() {
     fs::write(folder.join("timings.jsonl"), "{\"step\":1,\"secs\":2}\n").unwrap();
     let (url, store) = server();
     let watch = Watch::open(vec![folder.clone()]).unwrap();
-    let mut mlflow = Mlflow::open(&format!("{url}/"), "demo", key()).unwrap();
+    let mut mlflow = Mlflow::open(&format!("{url}/"), "demo", Some(key())).unwrap();
     let sent = mlflow.send(&watch).unwrap();
     // 600 steps of two numbers, more than a request may hold, and one timing.
     let of_all = Sent {
@@ -229,7 +229,7 @@ fn a_run_is_sent_once_however_often_it_is_sent() {
     // The run goes on; who sends it then has never seen it before, and its request breaks off behind one number.
     write_run(&folder, 602);
     store.lock().unwrap().n_until_failure = Some(1);
-    let mut another = Mlflow::open(&url, "demo", key()).unwrap();
+    let mut another = Mlflow::open(&url, "demo", Some(key())).unwrap();
     let error = another.send(&watch).unwrap_err().to_string();
     assert!(
         error.contains("answered 500 to runs/log-batch: no disk"),
@@ -258,7 +258,7 @@ fn a_run_that_is_refused_keeps_no_other_from_the_server() {
     fs::write(folders[1].join("resolved.toml"), "[run]\nsteps = 9\n").unwrap();
     let (url, store) = server();
     let watch = Watch::open(vec![dir.path().to_owned()]).unwrap();
-    let mut mlflow = Mlflow::open(&url, "demo", key()).unwrap();
+    let mut mlflow = Mlflow::open(&url, "demo", Some(key())).unwrap();
     store.lock().unwrap().n_until_failure = Some(0);
     let error = mlflow.send(&watch).unwrap_err().to_string();
     assert!(
@@ -286,7 +286,7 @@ fn a_run_that_was_begun_anew_is_another() {
     write_run(dir.path(), 2);
     let (url, store) = server();
     let watch = Watch::open(vec![dir.path().to_owned()]).unwrap();
-    let mut mlflow = Mlflow::open(&url, "demo", key()).unwrap();
+    let mut mlflow = Mlflow::open(&url, "demo", Some(key())).unwrap();
     mlflow.send(&watch).unwrap();
     fs::write(dir.path().join("resolved.toml"), "[run]\nsteps = 1\n").unwrap();
     fs::write(

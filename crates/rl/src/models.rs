@@ -52,8 +52,8 @@ pub struct Models {
 }
 
 impl Models {
-    /// Opens what the recipe names: on `device`, but for the reward model and the critic where the recipe has another device
-    /// for them.
+    /// Opens what the recipe names: on `device`, but for the reward model, and a critic on its base, where the recipe has another
+    /// device for them.
     ///
     /// # Errors
     /// A folder is missing or damaged, two of them do not fit together, or there is no such device.

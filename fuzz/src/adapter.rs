@@ -11,7 +11,7 @@ use std::rc::Rc;
 use candor_model::{Adapter, Vlm};
 use tch::{Device, Kind};
 
-use crate::golden::{Copies, chosen, of_crate};
+use crate::golden::{Copies, chosen, n_files as n_files_of, of_crate};
 
 const LLAVA: &str = "llava_mha";
 const QWEN2_5: &str = "qwen/qwen2_5_vl_gqa";
@@ -48,21 +48,27 @@ fn base(name: &'static str) -> Rc<Vlm> {
     })
 }
 
+/// How many files an input may stand for.
+#[must_use]
+pub fn n_files() -> usize {
+    n_files_of(&FOLDERS)
+}
+
 /// Puts the content in place of a file and opens the adapter; the file is put back afterwards.
 ///
 /// # Panics
 /// What opened is not finite, or not the same after it was saved.
-pub fn open(input: &[u8]) {
+pub fn open(input: &[u8]) -> bool {
     let Some(((model, folder), file, content)) = chosen(&FOLDERS, input) else {
-        return;
+        return false;
     };
     let base = base(model);
-    COPIES.with(|copies| copies.with(folder, file, content, |folder| check(folder, &base)));
+    COPIES.with(|copies| copies.with(folder, file, content, |folder| check(folder, &base)))
 }
 
-fn check(folder: &Path, base: &Vlm) {
+fn check(folder: &Path, base: &Vlm) -> bool {
     let Ok(adapter) = Adapter::open(folder, base) else {
-        return;
+        return false;
     };
     for (name, tensor) in adapter.parameters() {
         let is_finite = bool::try_from(tensor.isfinite().all());
@@ -74,4 +80,5 @@ fn check(folder: &Path, base: &Vlm) {
         .expect("what was opened is saved");
     let again = Adapter::open(saved.path(), base).expect("what was saved opens");
     assert_eq!(again.parameters(), adapter.parameters());
+    true
 }

@@ -4,15 +4,17 @@
 //! Usage: `by_chance TARGET SECS SEED FOLDER`, where FOLDER has the valid inputs. What is tried follows from target, seed,
 //! inputs and the number of the round alone. It ends with 1 at the first panic, at an input that takes longer than 10
 //! seconds, and where the process has come to 1 GiB; the input is then in `fuzz/artifacts/TARGET`, and
-//! `by_chance TARGET 0 SEED FOLDER` with that folder tries it as it is.
+//! `by_chance TARGET 0 SEED FOLDER` with that folder tries it as it is. Where it is given time, it also fails if no valid input
+//! is taken, or if they begin with other numbers than the target has files or models.
 
+use std::collections::BTreeSet;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use candor_data::random;
-use candor_fuzz::TARGETS;
+use candor_fuzz::{Target, targets};
 use candor_torch_ext::peak_memory_bytes;
 use rand::RngExt as _;
 
@@ -42,19 +44,23 @@ fn main() {
         eprintln!("usage: by_chance TARGET SECS SEED FOLDER");
         std::process::exit(2);
     };
-    let mut targets = TARGETS.into_iter();
-    let target = targets.find(|(target, _)| target == name);
-    let (name, target) = target.expect("one of the targets");
+    let mut all = targets().into_iter();
+    let target = all.find(|target| target.name == name);
+    let target = target.expect("one of the targets");
+    let name = target.name;
     let secs = Duration::from_secs(secs.parse().expect("a number of seconds"));
     let seed = seed.parse().expect("a number");
     let valid = inputs(Path::new(folder));
     assert!(!valid.is_empty(), "{folder} has no inputs");
+    if !secs.is_zero() {
+        check_numbers(&target, &valid);
+    }
 
     candor_fuzz::let_panics_be_caught();
     let trying: Trying = Arc::new(Mutex::new((Instant::now(), 0, Vec::new())));
     watch(name, Arc::clone(&trying));
     let started = Instant::now();
-    let mut round = 0;
+    let (mut round, mut n_taken) = (0, 0);
     let n_valid = valid.len() as u64;
     while round < n_valid || started.elapsed() < secs {
         // First all as they are: what is valid must be found so.
@@ -64,16 +70,41 @@ fn main() {
         };
         let now = (Instant::now(), round, input.clone());
         *trying.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        if catch_unwind(|| target(&input)).is_err() {
-            fail(name, round, &input, "panicked");
+        let is_valid = round < n_valid;
+        match catch_unwind(|| (target.run)(&input)) {
+            Ok(is_taken) => n_taken += u64::from(is_valid && is_taken),
+            Err(_) => fail(name, round, &input, "panicked"),
         }
         if peak_memory_bytes() > MOST_BYTES {
             fail(name, round, &input, "took more than 1 GiB");
         }
         round += 1;
+        if round == n_valid && n_taken == 0 && !secs.is_zero() {
+            eprintln!(
+                "{name}: none of the {n_valid} inputs of {folder} is taken, so nothing is held"
+            );
+            std::process::exit(1);
+        }
     }
+    println!("{name}: {n_taken} of {n_valid} inputs taken as they are");
     let (inputs, bytes) = (round, peak_memory_bytes() >> 20);
     println!("{name}: {inputs} inputs tried with seed {seed}, {bytes} MiB at most; nothing found");
+}
+
+/// What `fuzz/seeds` numbers are the files or models of the target.
+fn check_numbers(target: &Target, valid: &[Vec<u8>]) {
+    let Some(n) = target.n_numbers else {
+        return;
+    };
+    let numbers: BTreeSet<usize> = valid
+        .iter()
+        .filter_map(|input| input.first().map(|&number| usize::from(number)))
+        .collect();
+    assert!(
+        numbers.iter().copied().eq(0..n),
+        "{}: fuzz/seeds has other files or models than fuzz/src, which has {n}",
+        target.name
+    );
 }
 
 /// The files of a folder in the order of their names.

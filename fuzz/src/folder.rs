@@ -14,7 +14,7 @@ use candor_model::sample::Sample;
 use candor_model::{ImageSource, ModelFolder, Reading, Template, Tokenizer};
 use candor_weights::Checkpoint;
 
-use crate::golden::{Copies, chosen};
+use crate::golden::{Copies, chosen, n_files as n_files_of};
 
 /// `fuzz/seeds` has them in the same order.
 const FOLDERS: [(&str, &[&str]); 9] = [
@@ -105,18 +105,24 @@ thread_local! {
     static COPIES: Copies = Copies::of(FOLDERS.iter().map(|&(folder, _)| folder).chain([TOWER]));
 }
 
+/// How many files an input may stand for.
+#[must_use]
+pub fn n_files() -> usize {
+    n_files_of(&FOLDERS)
+}
+
 /// Puts the content in place of a file and opens everything that is small; the file is put back afterwards.
 ///
 /// # Panics
 /// A temporary file cannot be written, or an image is said to fit and to take no tokens.
-pub fn open(input: &[u8]) {
+pub fn open(input: &[u8]) -> bool {
     let Some((folder, file, content)) = chosen(&FOLDERS, input) else {
-        return;
+        return false;
     };
-    COPIES.with(|copies| copies.with(folder, file, content, open_all));
+    COPIES.with(|copies| copies.with(folder, file, content, open_all))
 }
 
-fn open_all(folder: &Path) {
+fn open_all(folder: &Path) -> bool {
     if let Ok(model) = ModelFolder::find(folder) {
         let _ = model.processor();
         for [width, height] in SIZES {
@@ -127,7 +133,7 @@ fn open_all(folder: &Path) {
     let _ = Template::of_folder(folder);
     let _ = Checkpoint::open(folder);
     let Ok(reading) = Reading::open(folder) else {
-        return;
+        return false;
     };
     let fits = preflight::check(&reading).is_ok();
     for [width, height] in SIZES {
@@ -155,4 +161,5 @@ fn open_all(folder: &Path) {
         };
         let _ = Sample::new(&row, rules);
     }
+    true
 }

@@ -31,14 +31,26 @@ impl Copies {
     }
 
     /// Puts the content in place of a file of a folder while `run` has the folder.
-    pub(crate) fn with(&self, folder: &str, file: &str, content: &[u8], run: impl FnOnce(&Path)) {
+    pub(crate) fn with<T>(
+        &self,
+        folder: &str,
+        file: &str,
+        content: &[u8],
+        run: impl FnOnce(&Path) -> T,
+    ) -> T {
         let folder = self.0.path().join(folder);
         let path = folder.join(file);
         let whole = fs::read(&path).expect("read");
         fs::write(&path, content).expect("written");
-        run(&folder);
+        let found = run(&folder);
         fs::write(&path, whole).expect("put back");
+        found
     }
+}
+
+/// How many files the folders have in all.
+pub(crate) fn n_files<T>(folders: &[(T, &'static [&'static str])]) -> usize {
+    folders.iter().map(|(_, files)| files.len()).sum()
 }
 
 /// The file that a number means, of folders with several files each, and the rest of the input as its content.

@@ -35,11 +35,11 @@ thread_local! {
 ///
 /// # Panics
 /// The header says otherwise than the image, or an image that is fitted has not the size that was said of it.
-pub fn decode(content: &[u8]) {
+pub fn decode(content: &[u8]) -> bool {
     let name = Path::new("image");
     let measured = measure_bytes(name, content, &LIMITS);
     let Ok(image) = decode_bytes(name, content, &LIMITS) else {
-        return;
+        return false;
     };
     let size = measured.expect("what can be decoded can be measured");
     assert_eq!(size, ImageSize::of(&image), "the header says otherwise");
@@ -52,10 +52,11 @@ pub fn decode(content: &[u8]) {
                 said.is_err(),
                 "an image of {size:?} is counted and not fitted"
             );
-            return;
+            return false;
         };
         assert_eq!(fitted.bytes.len(), 3 * fitted.size.n_pixels());
         let counted = fitted.own.unwrap_or(fitted.size);
         assert_eq!(said, Ok(counted), "of an image of {size:?}");
-    });
+        true
+    })
 }

@@ -16,7 +16,7 @@ use tch::{Device, Kind};
 use crate::golden::of_crate;
 
 /// Qwen2.5-VL, Qwen2-VL, Qwen3-VL, LLaVA-NeXT and LLaVA-OneVision; `fuzz/seeds` has them in the same order.
-const MODELS: [&str; 5] = [
+pub(crate) const MODELS: [&str; 5] = [
     "qwen/folders/published",
     "qwen/folders/current",
     "qwen/folders/deep",
@@ -51,9 +51,9 @@ fn opened(which: usize) -> Rc<Bundle> {
 ///
 /// # Panics
 /// A count is over its bound, or not what the tower gives.
-pub fn count(content: &[u8]) {
+pub fn count(content: &[u8]) -> bool {
     let Some((input, _)) = content.split_first_chunk::<17>() else {
-        return;
+        return false;
     };
     let number = |at: usize| {
         let bytes = [input[at], input[at + 1], input[at + 2], input[at + 3]];
@@ -67,18 +67,18 @@ pub fn count(content: &[u8]) {
     // What has none or more is refused by its header.
     let allowed = 1..=ImageLimits::default().max_pixels;
     if !allowed.contains(&(u64::from(size.width) * u64::from(size.height))) {
-        return;
+        return false;
     }
     // Others are refused as mistakes where a recipe is read.
     let bounds = 1..=PixelBounds::MOST;
     let [min, max] = [9, 13].map(|at| Some(number(at)).filter(|pixels| bounds.contains(pixels)));
     let Ok(processor) = bundle.processor.clone().within(PixelBounds { min, max }) else {
-        return;
+        return false;
     };
     let Ok(counted) = processor.size_of(size) else {
         let [short, long] = [size.width.min(size.height), size.width.max(size.height)];
         assert!(long / LARGEST_RATIO >= short, "{size:?} is refused");
-        return;
+        return false;
     };
     let n_tokens = bundle.model.config().n_image_tokens(counted);
     let is_shown = match &processor {
@@ -100,6 +100,7 @@ pub fn count(content: &[u8]) {
         let span = features[0].spans()[0];
         assert_eq!(features[0].rows().size()[0], span.n_rows, "{size:?}");
     }
+    true
 }
 
 /// Sides of whole tokens, and no larger than the bounds make them.

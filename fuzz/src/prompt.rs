@@ -16,7 +16,7 @@ use candor_model::{Detokenizer, ImageSource, Reading, Tokenizer};
 use crate::golden::of_crate;
 
 /// `fuzz/seeds` has them in the same order.
-const MODELS: [&str; 7] = [
+pub(crate) const MODELS: [&str; 7] = [
     "dialects/hf_current_224",
     "dialects/original_linear_224",
     "qwen/folders/published",
@@ -48,9 +48,9 @@ fn opened(which: usize) -> Rc<Reading> {
 ///
 /// # Panics
 /// Something of what is above does not hold.
-pub fn tokenise(content: &[u8]) {
+pub fn tokenise(content: &[u8]) -> bool {
     let Some((&[which, n_images, n_tokens], text)) = content.split_first_chunk::<3>() else {
-        return;
+        return false;
     };
     let text = String::from_utf8_lossy(text);
     let reading = opened(usize::from(which) % MODELS.len());
@@ -73,7 +73,7 @@ pub fn tokenise(content: &[u8]) {
     };
     let rules = |max_tokens| reading.rules(max_tokens, ImageSource::Encoded(&counts));
     let Ok(sample) = Sample::new(&row, rules(MAX_TOKENS)) else {
-        return;
+        return false;
     };
     let each = rules(MAX_TOKENS).images;
     let of_images: usize = names
@@ -93,6 +93,7 @@ pub fn tokenise(content: &[u8]) {
     let n = sample.ids.len();
     assert_eq!(Sample::new(&row, rules(n)).ok(), Some(sample));
     assert!(n == 0 || Sample::new(&row, rules(n - 1)).is_err(), "cut");
+    true
 }
 
 fn check_text(tokenizer: &Tokenizer, text: &str) {

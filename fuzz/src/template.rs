@@ -28,17 +28,18 @@ const ROWS: [(Option<&str>, &[&str]); 4] = [
 ///
 /// # Panics
 /// Something of what is above does not hold.
-pub fn render(content: &[u8]) {
+pub fn render(content: &[u8]) -> bool {
     let source = String::from_utf8_lossy(content);
     let special_tokens = json!({"bos_token": "<s>", "eos_token": "</s>"});
     let read = json!({
         "kind": "jinja", "template": source, "special_tokens": special_tokens, "add_bos": true,
     });
     let Ok(template) = serde_json::from_value::<Template>(read) else {
-        return;
+        return false;
     };
     let written = serde_json::to_value(&template).expect("a template is plain text");
     let again: Template = serde_json::from_value(written).expect("what was written is read");
+    let mut is_rendered = false;
     for (image, said) in ROWS {
         let turns = said.iter().enumerate().map(|(at, words)| match at % 2 {
             0 => Turn::human(*words),
@@ -52,6 +53,7 @@ pub fn render(content: &[u8]) {
         let Ok(rendered) = template.render(&row) else {
             continue;
         };
+        is_rendered = true;
         assert!(rendered.text.len() <= MOST_BYTES);
         for &(from, to) in &rendered.assistant {
             assert!(rendered.text.get(from..to).is_some(), "{from}..{to}");
@@ -62,4 +64,5 @@ pub fn render(content: &[u8]) {
         }
     }
     let _ = template.with_system("Be brief.");
+    is_rendered
 }

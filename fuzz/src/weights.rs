@@ -17,13 +17,13 @@ thread_local! {
 ///
 /// # Panics
 /// A tensor of an opened checkpoint cannot be read: its place should have been checked.
-pub fn open_and_read(content: &[u8]) {
+pub fn open_and_read(content: &[u8]) -> bool {
     FILE.with_borrow_mut(|file| {
         file.rewind().expect("rewound");
         file.write_all(content).expect("written");
         file.as_file().set_len(content.len() as u64).expect("cut");
         let Ok(checkpoint) = Checkpoint::open(file.path()) else {
-            return;
+            return false;
         };
         let mut bytes = Vec::new();
         for (name, entry) in checkpoint.in_file_order() {
@@ -31,23 +31,22 @@ pub fn open_and_read(content: &[u8]) {
             assert_eq!(bytes.len() as u64, entry.n_bytes());
             assert!(bytes.len() <= content.len(), "more bytes than the file has");
         }
-    });
+        true
+    })
 }
 
 /// A file of `torch.save`, beginning as a zip archive does: other formats have targets of their own.
 ///
 /// # Panics
 /// As [`open_and_read`].
-pub fn torch_bin(content: &[u8]) {
-    if content.starts_with(b"PK\x03\x04") {
-        open_and_read(content);
-    }
+pub fn torch_bin(content: &[u8]) -> bool {
+    content.starts_with(b"PK\x03\x04") && open_and_read(content)
 }
 
 /// The pickle inside a file of `torch.save` that is in order otherwise.
 ///
 /// # Panics
 /// As [`open_and_read`].
-pub fn torch_pickle(pickle: &[u8]) {
-    open_and_read(&forge::torch_file(pickle));
+pub fn torch_pickle(pickle: &[u8]) -> bool {
+    open_and_read(&forge::torch_file(pickle))
 }

@@ -30,7 +30,7 @@ pub enum CriticBase {
 /// How the critic learns.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CriticRecipe {
-    /// What it begins as.
+    /// Whose base it stands on, and what it begins as.
     pub base: CriticBase,
     /// How far a value may move before its gradient stops.
     pub value_clip_range: f64,
@@ -41,9 +41,7 @@ pub struct CriticRecipe {
 /// The value model, trained.
 #[derive(Debug)]
 pub struct Critic {
-    /// Whose base it stands on.
-    pub base: CriticBase,
-    /// On that base.
+    /// On the base that the recipe says.
     pub adapter: Adapter,
     /// From a hidden state to a value.
     pub head: ScalarHead,
@@ -59,13 +57,12 @@ pub struct CriticLearner<'a> {
 }
 
 impl Critic {
-    /// A critic that says 0 and begins as an adapter of `bundle`, which is whose `base` says.
+    /// A critic that says 0 and begins as an adapter of `bundle`.
     ///
     /// # Errors
     /// The base has no width.
-    pub fn new(base: CriticBase, adapter: &Adapter, bundle: &Bundle) -> Result<Self, RlError> {
+    pub fn new(adapter: &Adapter, bundle: &Bundle) -> Result<Self, RlError> {
         let critic = Self {
-            base,
             adapter: adapter.copy(),
             head: ScalarHead::zeros(&bundle.model)?,
         };
@@ -78,9 +75,8 @@ impl Critic {
     ///
     /// # Errors
     /// A file is missing, damaged, or does not fit the base.
-    pub fn open(base: CriticBase, folder: &Path, bundle: &Bundle) -> Result<Self, RlError> {
+    pub fn open(folder: &Path, bundle: &Bundle) -> Result<Self, RlError> {
         Ok(Self {
-            base,
             adapter: Adapter::open(&folder.join(ADAPTER), &bundle.model)?,
             head: ScalarHead::open(&folder.join(HEAD), &bundle.model)?,
         })

@@ -58,8 +58,8 @@ pub struct Models {
 }
 
 impl Models {
-    /// Opens what the recipe names: on `device`, but for the reward model and the critic where the recipe has another device
-    /// for them.
+    /// Opens what the recipe names: on `device`, but for the reward model, and a critic on its base, where the recipe has another
+    /// device for them.
     ///
     /// # Errors
     /// A folder is missing or damaged, two of them do not fit together, or there is no such device.
@@ -83,12 +83,12 @@ impl Models {
         policy.set_trainable(true);
         let critic = recipe.ppo.advantages.critic();
         let begins_as = critic.and_then(|critic| match critic.base {
-            CriticBase::Policy => Some((critic.base, &policy, &policy_base)),
+            CriticBase::Policy => Some((&policy, &policy_base)),
             // A recipe with such a critic names a reward model.
-            CriticBase::Reward => Some((critic.base, &reward.as_ref()?.adapter, judge)),
+            CriticBase::Reward => Some((&reward.as_ref()?.adapter, judge)),
         });
         let critic = match begins_as {
-            Some((base, adapter, bundle)) => Some(Critic::new(base, adapter, bundle)?),
+            Some((adapter, bundle)) => Some(Critic::new(adapter, bundle)?),
             None => None,
         };
         Ok(Self {
@@ -173,21 +173,25 @@ impl Models {
         }
     }
 
-    /// What a finished run trained, read from its folder, for a run that starts from its weights; none if the run did not
-    /// get there.
+    /// What a finished run trained, read from its folder, for a run of `recipe` that starts from its weights; none if that run
+    /// did not get there.
     ///
     /// # Errors
     /// A file is damaged or does not fit these models.
-    pub fn result(&self, run: &Path) -> Result<Option<Vec<(String, Tensor)>>, RlError> {
+    pub fn result(
+        &self,
+        recipe: &RlRecipe,
+        run: &Path,
+    ) -> Result<Option<Vec<(String, Tensor)>>, RlError> {
         // Written last.
         if !run.join("result.json").exists() {
             return Ok(None);
         }
         let policy = Adapter::open(&run.join(POLICY), &self.policy_base.model)?;
-        let critic = match &self.critic {
-            Some(Critic { base, .. }) => {
-                let bundle = self.critic_base(*base);
-                Some(Critic::open(*base, &run.join(CRITIC), bundle)?)
+        let critic = match recipe.ppo.advantages.critic() {
+            Some(critic) => {
+                let bundle = self.critic_base(critic.base);
+                Some(Critic::open(&run.join(CRITIC), bundle)?)
             }
             None => None,
         };

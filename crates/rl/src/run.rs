@@ -13,7 +13,7 @@ use serde_json::Value;
 use tch::Device;
 
 use crate::RlError;
-use crate::critic::{Critic, CriticLearner};
+use crate::critic::{Critic, CriticBase, CriticLearner};
 use crate::experience::{Experience, width_of};
 use crate::gather::{Gathered, Gatherer};
 use crate::guard;
@@ -79,7 +79,7 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     }
     let n_steps = n_steps(recipe, prompts.rows.len())?;
     let inputs = models.inputs(recipe, &rewards, &mut opening)?;
-    opening.read_earlier(|run| models.result(run))?;
+    opening.read_earlier(|run| models.result(recipe, run))?;
     let mut supply = Supply::new(recipe.session.seed, &prompts.rows);
     let (per_step, rounds) = (
         recipe.prompts_per_step() as u64,
@@ -259,12 +259,12 @@ fn readers<'a>(
         adapter: &models.reference,
         ..policy
     };
-    let value_reader = |critic: &'a Critic| ValueReader {
-        base: critic.base,
-        bundle: models.critic_base(critic.base),
+    let value_reader = |critic: &'a Critic, base: CriticBase| ValueReader {
+        base,
+        bundle: models.critic_base(base),
         adapter: &critic.adapter,
         head: &critic.head,
-        features: images.critic(critic.base),
+        features: images.critic(base),
         padded_to: match recipe.ppo.average_over {
             AverageOver::Padded => Some(recipe.sampling.max_new_tokens),
             _ => None,
@@ -274,7 +274,7 @@ fn readers<'a>(
     let learner = Learner {
         policy,
         critic: critic.map(|(critic, recipe)| CriticLearner {
-            reader: value_reader(critic),
+            reader: value_reader(critic, recipe.base),
             recipe,
         }),
         ppo: recipe.ppo,

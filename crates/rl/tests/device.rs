@@ -18,7 +18,7 @@ use candor_testing::files::{assert_same, files, is_result};
 use candor_testing::run::launch;
 use tch::{Device, Kind, Tensor};
 
-use fixture::{RECIPE, prepared, recipe, recipe_of};
+use fixture::{RECIPE, judged_by_another, prepared, recipe, recipe_of};
 
 const ON_THE_SECOND: &str = "model.reward_device=cuda:1";
 
@@ -55,6 +55,19 @@ fn figures_and_weights_are_the_cpus() {
     assert_same(&host, &both);
     let judge_apart = trained(dir.path(), "apart", Device::Cpu, &[steps, ON_THE_SECOND]);
     assert_same(&host, &judge_apart);
+}
+
+/// It is where the policy is, and the reward model alone on its own device.
+#[test]
+fn a_critic_on_the_policy_gives_the_cpus_weights() {
+    let devices = PretendCuda::take();
+    let dir = prepared();
+    judged_by_another(dir.path());
+    let sets = ["run.steps=2", "model.critic=\"policy\"", ON_THE_SECOND];
+    let host = trained(dir.path(), "host", Device::Cpu, &sets[..2]);
+    let both = trained(dir.path(), "both", FIRST, &sets);
+    assert!(devices.held(SECOND).peak > 0);
+    assert_same(&host, &both);
 }
 
 /// Groups of responses are compared without a critic, and the KL is in the loss.

@@ -534,22 +534,39 @@ fn a_run_that_cannot_be_started_from_is_refused() {
     }
     // The same matrices at another scale are another adapter.
     let lora = |alpha: f64| format!("[model.lora]\nalpha = {alpha:?}\n");
-    fs::write(old.path().join("run/resolved.toml"), lora(8.0)).unwrap();
-    let scaled = |alpha| {
+    let resolved = old.path().join("run/resolved.toml");
+    fs::write(&resolved, lora(8.0)).unwrap();
+    let from_old = |name: &str, text: &str| {
         let launch = LaunchOptions {
             init_from: Some(old.path().join("run")),
             ..launch(false)
         };
-        let recipe = recipe(&new.path().join(format!("{alpha}")));
-        let mut opening = Session::prepare("sft", &recipe, &lora(alpha), &launch, &[]).unwrap();
+        let recipe = recipe(&new.path().join(name));
+        let mut opening = Session::prepare("sft", &recipe, text, &launch, &[]).unwrap();
         opening.read_earlier(|_| Ok::<_, TrainError>(None)).unwrap();
         let opened = opening.open(Stage::new().parts(), 9, inputs("d", "b"));
         opened.map(|_| ()).map_err(|error| error.to_string())
     };
-    scaled(8.0).unwrap();
-    let message = scaled(4.0).unwrap_err();
+    from_old("8", &lora(8.0)).unwrap();
+    let message = from_old("4", &lora(4.0)).unwrap_err();
     assert!(
         message.contains("model.lora.alpha = 8.0, not 4.0"),
+        "{message}"
+    );
+    // The critic of another base has tensors of the same names and shapes where the bases have one width. A recipe from before
+    // there was a choice had the reward model's.
+    let critic = |whose: &str| format!("[model]\ncritic = {whose:?}\n");
+    from_old("reward", &critic("reward")).unwrap();
+    let message = from_old("policy", &critic("policy")).unwrap_err();
+    assert!(
+        message.contains("model.critic = \"reward\", not \"policy\""),
+        "{message}"
+    );
+    fs::write(&resolved, critic("policy")).unwrap();
+    from_old("policy again", &critic("policy")).unwrap();
+    let message = from_old("reward again", &critic("reward")).unwrap_err();
+    assert!(
+        message.contains("model.critic = \"policy\", not \"reward\""),
         "{message}"
     );
     // An adapter means nothing on another base.

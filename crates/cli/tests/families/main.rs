@@ -1,6 +1,7 @@
 //! Every stage on a tiny model of every family, by the shipped recipes of its published sibling: a policy that learns, sampling,
 //! a reward model that is shown facts, PPO, GRPO and DPO, on images of all shapes. Each stage is run to its end, and killed
-//! after its first checkpoint and resumed, which must come to the same bytes. Only sizes are changed, and folders.
+//! after its first checkpoint and resumed, which must come to the same bytes; PPO against another family's reward model is killed
+//! in one of them. Only sizes are changed, and folders.
 //!
 //! Each family is judged by itself and by another, and judges another: LLaVA-NeXT and Qwen2.5-VL each other, the others in turn.
 //! Every one learns from a row without an image, and all but LLaVA-OneVision, and who is judged by it, from rows of two.
@@ -45,6 +46,7 @@ fn all_stages_run_on_qwen2_5_vl() {
     let mut qwen = qwen.judged_by(folders::llava_next);
     qwen.everywhere = "model.max_pixels=6272";
     qwen.lora = WITH_TOWER;
+    qwen.is_killed_judged = true;
     qwen.is_inspected_as(&["Qwen2_5_VLForConditionalGeneration"]);
     qwen.all_stages();
 }

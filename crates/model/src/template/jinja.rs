@@ -18,8 +18,8 @@ use serde::Serialize as _;
 
 use super::{Rendered, methods};
 
-/// What one rendering may cost: an instruction costs one, 64 bytes of text cost one. This is some hundred times what
-/// published templates need for a long conversation.
+/// What one rendering may cost: an instruction costs one, and so do 64 bytes of text that is made, or read by a method. This is
+/// some hundred times what published templates need for a long conversation.
 const FUEL: u64 = 1_000_000;
 /// Longest template.
 const MAX_SOURCE_BYTES: usize = 1 << 20;
@@ -203,7 +203,7 @@ fn tojson(state: &mut State, value: &Value, options: Kwargs) -> Result<String, E
         )),
     };
     written.map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))?;
-    methods::spend(state, "tojson", json.0.len())?;
+    methods::spend(state, json.0.len())?;
     String::from_utf8(json.0).map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
 }
 
@@ -370,11 +370,28 @@ mod tests {
             "{% set s = 'a' * 4000000 %}{% for i in range(90000) %}{% set x = s.upper() %}{% endfor %}",
             "{% set s = 'a' * 4000000 %}{% for i in range(90000) %}{% set x = s | tojson %}{% endfor %}",
             "{% set s = 'a' * 4000000 %}{{ strftime_now(s) }}",
+            "{% set x = [''] * 100000000 %}{% for i in range(50000) %}{% set y = ''.join(x) %}{% endfor %}",
+            "{% set x = ['b'] * 100000000 %}{% for i in range(50000) %}{% set y = 'a'.startswith(x) %}{% endfor %}",
+            "{% set x = ['b'] * 100000000 %}{% for i in range(50000) %}{% set y = 'a'.endswith(x) %}{% endfor %}",
+            "{% set x = [''] * 100000000 %}{% for i in range(50000) %}{% set y = ''.format(x) %}{% endfor %}",
+            "{% set s = 'a' * 4000000 %}{% set t = s ~ '' %}{{ [s, s, s, s, s, s, s, s, s, s, s, s, s, s, s, s].count(t) }}",
+            "{{ ('a' * 16000000).split('') | length }}",
+            "{% set s = 'a' * 1000000 %}{{ s.strip('b' * 1000000 ~ 'a') }}",
         ];
         for bomb in bombs {
             assert!(run(bomb, context! {}).is_err(), "{bomb}");
         }
         let long = "{% for i in range(90000) %}{{ 'a' * 100 }}{% endfor %}";
         assert!(run(long, context! {}).is_err());
+    }
+
+    #[test]
+    fn what_reads_little_costs_little() {
+        let begins = "{% set s = 'a' * 1000000 %}{% for i in range(50) %}\
+                      {% if s.startswith('b') or s.endswith(['b', 'c']) %}x{% endif %}{% endfor %}";
+        assert_eq!(text(begins), "");
+        let dated =
+            "{% for i in range(9) %}{{ '20240726 {:>2} 20240726'.format(i)[9:11] }}{% endfor %}";
+        assert_eq!(text(dated), " 0 1 2 3 4 5 6 7 8");
     }
 }

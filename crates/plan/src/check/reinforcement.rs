@@ -212,7 +212,7 @@ fn check_ranks(path: &Path, recipe: &RlRecipe, n_ranks: u64) -> Result<(), PlanE
     })
 }
 
-/// Whether reward model and critic are on another device than the policy, with a note if so.
+/// Whether the reward model is on another device than the policy, with a note of who is there if so.
 fn apart(recipe: &RlRecipe, plan: &mut Plan) -> bool {
     let Some(other) = recipe.reward_device else {
         return false;
@@ -227,13 +227,13 @@ fn apart(recipe: &RlRecipe, plan: &mut Plan) -> bool {
         return false;
     }
     let critic = recipe.ppo.advantages.critic();
-    let apart = if critic.is_some_and(|critic| critic.base == CriticBase::Policy) {
-        "the reward model is"
+    let (who, whose) = if critic.is_some_and(|critic| critic.base == CriticBase::Reward) {
+        ("reward model and critic are", "their")
     } else {
-        "reward model and critic are"
+        ("the reward model is", "its")
     };
     plan.note(format!(
-        "{apart} on {other} with a base of their own, the rest on {own}: memory is that of both devices together"
+        "{who} on {other} with a base of {whose} own, the rest on {own}: memory is that of both devices together"
     ));
     true
 }
@@ -259,11 +259,12 @@ fn say_what_is_read(recipe: &RlRecipe, plan: &mut Plan) {
     }
     let epochs = recipe.batch.inner_epochs;
     let (n, readers, times) = match (recipe.ppo.advantages.critic().is_some(), &recipe.reward) {
-        (true, _) => (
+        (true, Some(_)) => (
             4 + 2 * epochs,
             "scored, by reference and value model",
             "twice",
         ),
+        (true, None) => (3 + 2 * epochs, "by reference and value model", "twice"),
         (false, Some(_)) => (3 + epochs, "scored, by the reference", "once"),
         (false, None) => (2 + epochs, "by the reference", "once"),
     };

@@ -207,6 +207,40 @@ fn a_base_on_two_devices_is_in_memory_twice() {
         let is_told = plan.notes.iter().any(|note| note.contains(&words));
         assert_eq!(is_told, n_bases == 2, "{:?}", plan.notes);
     }
+    let sets = [
+        "run.device=\"cuda:0\"",
+        "model.reward_device=\"cuda:1\"",
+        "model.critic=\"policy\"",
+    ];
+    let plan = plan(&mut planner, &ppo, &sets.map(str::to_owned));
+    let words = "the reward model is on cuda:1 with a base of its own, the rest on cuda:0";
+    let is_told = plan.notes.iter().any(|note| note.contains(words));
+    assert!(is_told, "{:?}", plan.notes);
+}
+
+/// Sampled, by reference and critic; and twice each in two epochs by policy and critic.
+#[test]
+fn nothing_is_scored_by_a_reward_model_that_is_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = root().join("recipes");
+    let text = fs::read_to_string(folder.join("llava-7b-224/5-ppo.toml")).unwrap();
+    let below = folder.join("ppo/modern.toml").display().to_string();
+    let alone = text
+        .replace("\"../ppo/modern.toml\"", &format!("{below:?}"))
+        .replace("reward = \"runs/llava-7b-224/reward-facts\"\n", "");
+    let path = dir.path().join("rules.toml");
+    fs::write(&path, alone).unwrap();
+    let sets = [
+        "model.critic=\"policy\"",
+        "score.normalise=\"none\"",
+        "rewards=[{name=\"brief\", kind=\"tokens\", per=8.0, weight=-0.1}]",
+    ];
+    let mut planner = Planner::default();
+    chain(&mut planner, "llava-7b-224");
+    let plan = planner.plan(&path, &sets.map(str::to_owned)).unwrap();
+    let words = "is read 7 times: sampled, by reference and value model, and trained on twice in each of 2 inner epochs";
+    let is_told = plan.notes.iter().any(|note| note.contains(words));
+    assert!(is_told, "{:?}", plan.notes);
 }
 
 /// A Qwen2.5-VL 7B has 8.29 billion weights, two bytes each in bf16.

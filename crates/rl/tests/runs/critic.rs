@@ -2,22 +2,24 @@
 
 use std::fs;
 
-use candor_data::Turn;
-use candor_model::{Adapter, Bundle};
+use candor_data::{Facts, Turn};
+use candor_model::{Adapter, Bundle, Response, ScalarHead};
 use candor_recipe::Reader;
 use candor_reward::{Judged, RewardModel};
+use candor_rl::critic::CriticBase;
+use candor_rl::passes::ValueReader;
+use candor_rl::prompts::PromptRow;
+use candor_rl::rollout::Rollout;
 use candor_rl::{RlRecipe, run};
 use candor_run::Ranks;
 use candor_testing::files::lines;
 use candor_testing::run::launch;
 use tch::{Device, Kind};
 
-use crate::fixture::{
-    RECIPE, bundle, facts, features, finished, prepared, prompts, sized, write_reward_model,
-};
+use crate::fixture::{RECIPE, facts, features, finished, judged_by_another, prepared, prompts};
 use crate::number;
 
-const ON_THE_POLICY: &str = "model.critic=\"policy\"";
+pub const ON_THE_POLICY: &str = "model.critic=\"policy\"";
 
 /// A reward adapter that is the policy's makes one run of both.
 #[test]
@@ -38,13 +40,8 @@ fn beginning_as_the_policy_is_beginning_as_a_reward_model_with_its_adapter() {
 #[test]
 fn a_reward_model_of_another_family_judges_and_the_critic_stays_with_the_policy() {
     let dir = prepared();
-    let [own, data] = ["own-model", "data"].map(|name| dir.path().join(name));
-    let other = sized(2, 340, 48);
-    assert!(!other.tokenizer.same_as(&bundle(1).tokenizer));
-    other.save(&own).unwrap();
-    let seen = features(&other, &data);
-    let reward = dir.path().join("reward");
-    write_reward_model(&reward, &other, &own, &seen);
+    let other = judged_by_another(dir.path());
+    let seen = features(&other, &dir.path().join("data"));
 
     let sets = ["run.steps=3", "run.samples_per_step=16", ON_THE_POLICY];
     let metrics = finished(dir.path(), "out", &sets);
@@ -56,7 +53,7 @@ fn a_reward_model_of_another_family_judges_and_the_critic_stays_with_the_policy(
     Adapter::open(&critic, &policy.model).unwrap();
     assert!(Adapter::open(&critic, &other.model).is_err());
 
-    let judge = RewardModel::open(&reward, &other).unwrap();
+    let judge = RewardModel::open(&dir.path().join("reward"), &other).unwrap();
     let rows = lines(&dir.path().join("out/samples/step-1.jsonl"));
     assert_eq!(rows.len(), 16);
     let asked = prompts();
@@ -79,6 +76,54 @@ fn a_reward_model_of_another_family_judges_and_the_critic_stays_with_the_policy(
         let (found, expected) = (number(row, "score"), scores.unwrap()[0]);
         // Read in passes of five there, and alone here.
         assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+    }
+}
+
+/// A prompt's tokens are others to each base.
+#[test]
+fn a_critic_reads_the_tokens_of_its_own_base() {
+    let dir = prepared();
+    let policy = Bundle::open(&dir.path().join("model"), Device::Cpu, Kind::Float).unwrap();
+    let adapter = Adapter::open(&dir.path().join("policy-init"), &policy.model).unwrap();
+    let head = ScalarHead::zeros(&policy.model).unwrap();
+    let seen = features(&policy, &dir.path().join("data"));
+    let asked = prompts().swap_remove(0);
+    let prompt = PromptRow {
+        id: "x".to_owned(),
+        conversation: asked.conversation,
+        query: vec![1, 5, 6, 7],
+        value_query: vec![1, 8, 9],
+        facts: Facts::default(),
+        answer_type: asked.answer_type,
+        length_bonus: 1.0,
+        reference: None,
+    };
+    let rollout = Rollout {
+        prompt: &prompt,
+        sample: 0,
+        response: Response {
+            ids: vec![10, 11],
+            logprobs: vec![0.0, 0.0],
+            finished: false,
+        },
+        text: String::new(),
+        facts: Facts::default(),
+    };
+    for (base, expected) in [
+        (CriticBase::Policy, vec![1, 5, 6, 7, 10, 11]),
+        (CriticBase::Reward, vec![1, 8, 9, 10, 11]),
+    ] {
+        let reader = ValueReader {
+            base,
+            bundle: &policy,
+            adapter: &adapter,
+            head: &head,
+            features: &seen,
+            padded_to: None,
+        };
+        let ids = reader.rows(&[&rollout]).ids;
+        let ids = Vec::<i64>::try_from(ids.flatten(0, -1)).unwrap();
+        assert_eq!(ids, expected, "{base:?}");
     }
 }
 

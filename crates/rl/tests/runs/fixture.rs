@@ -332,6 +332,17 @@ pub fn prepared() -> tempfile::TempDir {
     dir
 }
 
+/// Puts a reward model in the place of `prepared`'s whose base, which this returns, has another tokenizer and another width.
+pub fn judged_by_another(dir: &Path) -> Bundle {
+    let own = dir.join("own-model");
+    let other = sized(2, 340, 48);
+    assert!(!other.tokenizer.same_as(&bundle(1).tokenizer));
+    other.save(&own).unwrap();
+    let seen = features(&other, &dir.join("data"));
+    write_reward_model(&dir.join("reward"), &other, &own, &seen);
+    other
+}
+
 pub fn recipe(dir: &Path, out: &str, sets: &[&str]) -> RlRecipe {
     recipe_of(RECIPE, dir, out, sets)
 }

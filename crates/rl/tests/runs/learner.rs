@@ -82,12 +82,13 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
     };
     let width = width_of(&rollouts, average_over, recipe.sampling.max_new_tokens);
     let critic = models.critic.as_ref().unwrap();
+    let base = recipe.ppo.advantages.critic().unwrap().base;
     let value = ValueReader {
-        base: critic.base,
-        bundle: models.judge_base(),
+        base,
+        bundle: models.critic_base(base),
         adapter: &critic.adapter,
         head: &critic.head,
-        features: images.judge(),
+        features: images.critic(base),
         padded_to: (average_over == AverageOver::Padded).then_some(width),
     };
     let reference = PolicyReader {

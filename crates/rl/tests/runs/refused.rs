@@ -150,6 +150,7 @@ fn bases_of_two_families_are_refused() {
             "own-model/tokenizer.json",
             "another tokenizer",
             "one family",
+            "model.critic = \"policy\"",
         ],
     );
 }

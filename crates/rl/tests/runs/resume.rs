@@ -9,7 +9,8 @@ use candor_run::Outcome;
 use candor_testing::run::launch;
 use tch::Device;
 
-use crate::fixture::{finished, prepared, recipe};
+use crate::critic::ON_THE_POLICY;
+use crate::fixture::{finished, judged_by_another, prepared, recipe};
 
 /// The files of a run by their path in it, clocks and checkpoints left out.
 fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -54,24 +55,34 @@ fn a_stopped_run_continues_to_the_same_bytes() {
 }
 
 /// After the last step a run of six steps has a checkpoint of step 4, as a run that was killed there would.
-#[test]
-fn a_killed_run_continues_to_the_same_bytes() {
-    let dir = prepared();
-    finished(dir.path(), "whole", &[]);
-    finished(dir.path(), "killed", &[]);
-    assert_same(&dir.path().join("whole"), &dir.path().join("killed"));
-    let killed = dir.path().join("killed");
+fn continues_after_a_kill(dir: &Path, sets: &[&str]) {
+    finished(dir, "whole", sets);
+    finished(dir, "killed", sets);
+    assert_same(&dir.join("whole"), &dir.join("killed"));
+    let killed = dir.join("killed");
     for name in ["adapter", "value", "adapters/step-6"] {
         fs::remove_dir_all(killed.join(name)).unwrap();
     }
     fs::remove_file(killed.join("result.json")).unwrap();
     fs::write(killed.join("samples/step-5.jsonl"), "half a li").unwrap();
-    let again = recipe(dir.path(), "killed", &[]);
+    let again = recipe(dir, "killed", sets);
     assert_eq!(
         run(&again, &launch(true), Device::Cpu).unwrap(),
         Outcome::Finished
     );
-    assert_same(&dir.path().join("whole"), &killed);
+    assert_same(&dir.join("whole"), &killed);
+}
+
+#[test]
+fn a_killed_run_continues_to_the_same_bytes() {
+    continues_after_a_kill(prepared().path(), &[]);
+}
+
+#[test]
+fn a_killed_run_with_a_reward_model_of_another_family_continues_to_the_same_bytes() {
+    let dir = prepared();
+    judged_by_another(dir.path());
+    continues_after_a_kill(dir.path(), &[ON_THE_POLICY]);
 }
 
 #[test]

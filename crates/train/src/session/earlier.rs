@@ -22,6 +22,9 @@ const FILE: &str = "init_from.json";
 const BASE: &str = "base model";
 /// The key of a recipe that a fresh adapter's matrices mean nothing without.
 const ALPHA: &str = "model.lora.alpha";
+/// The key of a recipe that says whose base a critic's adapter stands on; a recipe without it had the reward model's.
+const CRITIC: &str = "model.critic";
+const FIRST_CRITIC: &str = "reward";
 
 /// The weights of another run.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub(super) struct Earlier {
     base: Option<String>,
     /// What the product of an adapter's matrices is scaled by, where that run's recipe said it.
     alpha: Value,
+    /// Whose base its critic stood on, if it had one; null where that run's recipe is not there.
+    critic: Value,
 }
 
 /// `init_from.json`.
@@ -119,6 +124,10 @@ impl Earlier {
             base.as_str().map(str::to_owned)
         });
         let recipe = std::fs::read_to_string(run.join("resolved.toml")).unwrap_or_default();
+        let critic = match value_of(&recipe, CRITIC) {
+            Value::Null if !recipe.is_empty() => Value::from(FIRST_CRITIC),
+            said => said,
+        };
         let note = Note {
             run,
             step,
@@ -130,6 +139,7 @@ impl Earlier {
             tensors,
             base,
             alpha: value_of(&recipe, ALPHA),
+            critic,
         })
     }
 
@@ -158,6 +168,14 @@ impl Earlier {
                 path: self.path.clone(),
                 problem: format!("was trained with {ALPHA} = {}, not {alpha}", self.alpha),
                 remedy: "use that one: the same matrices would be another adapter",
+            });
+        }
+        let critic = value_of(resolved, CRITIC);
+        if ![&critic, &self.critic].contains(&&Value::Null) && critic != self.critic {
+            return Err(RunError::Checkpoint {
+                path: self.path.clone(),
+                problem: format!("was trained with {CRITIC} = {}, not {critic}", self.critic),
+                remedy: "use that one: on another base, or asked in another way, the same critic says something else",
             });
         }
         let copies = self.tensors.iter();

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::ImageNames;
+use candor_data::formats::folder::Split;
 use candor_data::mixture::Share;
 use candor_data::sources::{PromptOn, Reasoning, VqaOptions};
 use candor_recipe::Reader;
@@ -17,6 +18,8 @@ pub struct SourceRecipe {
     pub share: Share,
     /// Which of the assistant's turns are trained on.
     pub train_on: TrainOn,
+    /// Which files are meant where a folder has such of several splits.
+    pub split: Split,
     /// Where its rows are.
     pub files: Files,
 }
@@ -96,6 +99,7 @@ impl SourceRecipe {
                     name,
                     share,
                     train_on,
+                    split: Split::Train,
                     files,
                 }
             })
@@ -117,6 +121,7 @@ impl SourceRecipe {
                     element,
                     "Which answers of a conversation the held-out loss is over: all of them, or the last one alone.",
                 ),
+                split: Split::HeldOut,
                 files: read_files(recipe, element, root),
             })
             .collect()

@@ -9,6 +9,9 @@ use candor_data::mixture::Share;
 use candor_data::sources::{PromptOn, Reasoning, VqaOptions};
 use candor_recipe::Reader;
 
+/// What `path` is, of all formats alike.
+const FILE: &str = "The file; of \"llava\" and \"messages\" it may be a folder with the files of a set (docs/formats.md).";
+
 /// One entry of a recipe's list of sources.
 #[derive(Debug, Clone)]
 pub struct SourceRecipe {
@@ -200,8 +203,8 @@ fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
         )
     };
     match format {
-        0 => Files::Llava(path("path", "The file.")),
-        4 => Files::Messages(path("path", "The file.")),
+        0 => Files::Llava(path("path", FILE)),
+        4 => Files::Messages(path("path", FILE)),
         1 => Files::VqaV2 {
             questions: path("questions", "The file of questions."),
             annotations: path("annotations", "The file of answers."),
@@ -230,7 +233,7 @@ fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
             },
         },
         2 => Files::AOkvqa {
-            path: path("path", "The file."),
+            path: path("path", FILE),
             images: image_names(recipe, element),
             reasoning: recipe
                 .one_of(
@@ -240,7 +243,7 @@ fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
                 )
                 .required(),
         },
-        _ => Files::Flickr30k(path("path", "The file.")),
+        _ => Files::Flickr30k(path("path", FILE)),
     }
 }
 

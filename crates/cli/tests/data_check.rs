@@ -126,6 +126,49 @@ fn a_folder_is_checked_as_its_files() {
 }
 
 #[test]
+fn an_image_of_a_folder_that_cannot_be_used_is_told_with_its_own_file_and_row() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.webp", "b.webp"] {
+        std::fs::write(dir.path().join(name), WEBP).unwrap();
+    }
+    let set = dir.path().join("set");
+    std::fs::create_dir(&set).unwrap();
+    let row = |image: &str| {
+        format!(
+            r#"{{"id": "1", "image": "{image}", "conversations": [{{"from": "human", "value": "<image>"}}, {{"from": "gpt", "value": "A"}}]}}"#
+        )
+    };
+    let first = [row("a.webp"), row("a.webp")].join("\n");
+    std::fs::write(set.join("train-00000-of-00002.jsonl"), first).unwrap();
+    let second = |last: &str| {
+        let rows = [row("a.webp"), row("b.webp"), row(last)].join("\n");
+        std::fs::write(set.join("train-00001-of-00002.jsonl"), rows).unwrap();
+    };
+    for format in ["llava", "ppo-prompts"] {
+        let run = || {
+            let ran = Command::new(env!("CARGO_BIN_EXE_candor"))
+                .current_dir(dir.path())
+                .args(["data", "check", "set", "--images", ".", "--format", format])
+                .output()
+                .unwrap();
+            let said = [ran.stdout, ran.stderr].concat();
+            String::from_utf8(said).unwrap()
+        };
+        second("b.webp");
+        let said = run();
+        assert!(said.contains("2 images, all decoded"), "{said}");
+        second("gone.webp");
+        let said = run();
+        for part in [
+            "set/train-00001-of-00002.jsonl: 1 of 2 images cannot be used",
+            "row 2: image \"gone.webp\" is not in .",
+        ] {
+            assert!(said.contains(part), "{said}\nlacks {part}");
+        }
+    }
+}
+
+#[test]
 fn the_format_of_comparisons_is_told_and_a_image_counts_once() {
     let dir = tempfile::tempdir().unwrap();
     let parquet = include_bytes!("../../reward/tests/runs/rlhf_v.parquet");

@@ -138,6 +138,37 @@ pub enum Purpose {
     Plan,
 }
 
+impl Purpose {
+    /// The name of an image that is inside a file. A run writes it to `folder`; a plan notes it as one that is `inside` alone.
+    ///
+    /// # Errors
+    /// The image cannot be written.
+    pub fn embedded(
+        self,
+        folder: &Path,
+        inside: &mut BTreeSet<String>,
+        bytes: &[u8],
+    ) -> Result<String, DataError> {
+        match self {
+            Self::Run => images::keep(folder, bytes),
+            Self::Plan => {
+                let name = images::content_name(bytes);
+                inside.insert(name.clone());
+                Ok(name)
+            }
+        }
+    }
+
+    /// How closely images that are not inside files are looked at.
+    #[must_use]
+    pub fn look(self, on_bad_row: OnBadRow, folder: &Path) -> Look {
+        match self {
+            Self::Run => Look::of_run(on_bad_row),
+            Self::Plan => Look::of_plan(on_bad_row, folder),
+        }
+    }
+}
+
 /// What a stage made of comparisons, by what they are for.
 #[derive(Debug)]
 pub struct Parts<T> {
@@ -223,8 +254,7 @@ impl<F: RowFile> RowSet<F> {
                 row.and_then(|read| {
                     Ok(Made {
                         number: read.number,
-                        image: (read.image.as_deref())
-                            .and_then(|shown| shown::without(shown, |name| inside.contains(name))),
+                        image: read.image,
                         result: make(read.row)?,
                     })
                 })
@@ -232,14 +262,11 @@ impl<F: RowFile> RowSet<F> {
             .collect();
         let sieve = Sieve {
             on_bad_row: self.on_bad_row,
-            look: match purpose {
-                Purpose::Run => Look::of_run(self.on_bad_row),
-                Purpose::Plan => Look::of_plan(self.on_bad_row, &self.images),
-            },
+            look: purpose.look(self.on_bad_row, &self.images),
             images: &self.images,
             remedy: Some(LEAVE_OUT),
         };
-        let sifted = sieve.sift(rows, |row| row.image.as_deref())?;
+        let sifted = sieve.sift(rows, |row| row.image.as_deref(), inside)?;
         let good = sifted.rows.into_iter();
         let mut good: BTreeMap<usize, T> = good.map(|(_, row)| (row.number, row.result)).collect();
         let split = if let Some(split) = whole {
@@ -273,14 +300,8 @@ impl<F: RowFile> RowSet<F> {
             files.extend(paths.map(|path| file.at(path)));
         }
         for file in &files {
-            let mut embedded = |bytes: &[u8]| match purpose {
-                Purpose::Run => images::keep(&self.images, bytes),
-                Purpose::Plan => {
-                    let name = images::content_name(bytes);
-                    all.inside.insert(name.clone());
-                    Ok(name)
-                }
-            };
+            let mut embedded =
+                |bytes: &[u8]| purpose.embedded(&self.images, &mut all.inside, bytes);
             let rows = file.rows(&mut embedded)?;
             let path = file.path();
             let source = SourceFile::new(path);

@@ -1,7 +1,9 @@
 //! Bad rows: how many are named, in which words, and what a run that skips them keeps.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use candor_data::comparisons::Purpose;
 use candor_data::formats::{folder, llava, ppo_prompts};
 use candor_data::rows::{
     KeptRowsWriter, LEAVE_OUT, Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, Sifting,
@@ -40,7 +42,9 @@ fn sieve(on_bad_row: OnBadRow) -> Sieve<'static> {
 #[test]
 fn a_single_bad_row_is_told_in_a_line_and_many_are_counted() {
     let message = |n| {
-        let refused = sieve(OnBadRow::Stop).sift(rows(n), |_| None).unwrap_err();
+        let refused = sieve(OnBadRow::Stop)
+            .sift(rows(n), |_| None, [])
+            .unwrap_err();
         assert!(matches!(refused, DataError::BadRows { .. }));
         refused.to_string()
     };
@@ -56,7 +60,7 @@ fn a_single_bad_row_is_told_in_a_line_and_many_are_counted() {
     assert_eq!(lines[21], "  and 5 more");
     assert!(
         sieve(OnBadRow::Stop)
-            .sift(rows(1), |_| None)
+            .sift(rows(1), |_| None, [])
             .unwrap()
             .skipped
             .is_none()
@@ -65,7 +69,7 @@ fn a_single_bad_row_is_told_in_a_line_and_many_are_counted() {
 
 #[test]
 fn what_is_skipped_is_listed_and_counted() {
-    let sifted = sieve(OnBadRow::Skip).sift(rows(4), |_| None).unwrap();
+    let sifted = sieve(OnBadRow::Skip).sift(rows(4), |_| None, []).unwrap();
     let kept: Vec<usize> = sifted.rows.iter().map(|(_, row)| *row).collect();
     assert_eq!(kept, [0, 2]);
     let skipped = sifted.skipped.unwrap();
@@ -130,7 +134,9 @@ fn rows_in_parts_pass_a_sieve_as_they_do_at_once() {
         images: dir.path(),
         ..sieve(OnBadRow::Skip)
     };
-    let whole = sieve.sift(rows(0..4), |row| Some(row.as_str())).unwrap();
+    let whole = sieve
+        .sift(rows(0..4), |row| Some(row.as_str()), [])
+        .unwrap();
     let mut sifting = Sifting::new(sieve);
     let mut good = sifting.add(rows(0..2), |row| Some(row.as_str()));
     good.extend(sifting.add(rows(2..4), |row| Some(row.as_str())));
@@ -153,8 +159,30 @@ fn rows_in_parts_pass_a_sieve_as_they_do_at_once() {
     assert_eq!(images.of_a_row, 2);
     // Without the file nobody needs to look.
     let mut sifting = Sifting::new(sieve);
-    sifting.take_for_good("gone.png".to_owned());
+    sifting.take_for_good(["gone.png".to_owned()]);
     assert_eq!(sifting.add(rows(1..2), |row| Some(row.as_str())).len(), 1);
+}
+
+#[test]
+fn beside_images_that_are_inside_a_file_a_plan_looks_at_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("b.png"), "").unwrap();
+    let file = SourceFile::of("talk", Path::new("rows.parquet"));
+    let mut noted = BTreeSet::new();
+    let named = Purpose::Plan.embedded(dir.path(), &mut noted, b"a picture");
+    let inside = named.unwrap();
+    assert!(!dir.path().join(&inside).exists());
+    let shown = [inside.as_str(), "gone.png", "b.png"];
+    let rows: Vec<Row<String>> = (0..3).map(|i| showing(&file, i, shown[i])).collect();
+    let sieve = Sieve {
+        look: Look::There,
+        images: dir.path(),
+        ..sieve(OnBadRow::Skip)
+    };
+    let sifted = sieve.sift(rows, |row| Some(row.as_str()), noted).unwrap();
+    let left: Vec<&str> = sifted.rows.iter().map(|(_, row)| row.as_str()).collect();
+    assert_eq!(left, [inside.as_str(), "b.png"]);
+    assert_eq!(sifted.skipped.unwrap().rows().len(), 1);
 }
 
 #[test]

@@ -5,14 +5,15 @@
 //! the same words were asked about the same image. The words alone, asked about other images, are counted and
 //! no more: "Is there a cat in the image?" is nobody's secret.
 
+use std::cell::Cell;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use candor_data::formats::{images, llava};
+use candor_data::formats::{folder, images, llava};
 use candor_data::image_key::image_key;
 use candor_data::shown;
-use candor_data::{IMAGE_PLACEHOLDER, Speaker, sha256};
+use candor_data::{Conversation, IMAGE_PLACEHOLDER, Speaker, sha256};
 use serde::{Deserialize, Serialize};
 
 use crate::JudgeError;
@@ -70,7 +71,8 @@ fn words(question: &str) -> String {
 }
 
 impl Training {
-    /// Reads training data in the format of LLaVA.
+    /// Reads training data in the format of LLaVA, as `candor sft` does: of files, or of folders with the files of a set. An image that is
+    /// inside a file has the name that fine-tuning keeps it under.
     ///
     /// # Errors
     /// A file cannot be read or is not of that format.
@@ -79,22 +81,30 @@ impl Training {
             files: files.to_vec(),
             ..Self::default()
         };
+        let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
         for path in files {
-            for row in llava::read(path)? {
-                let names = || row.image.as_deref().into_iter().flat_map(shown::names);
-                for turn in row.turns.iter().filter(|turn| turn.from == Speaker::Human) {
-                    let words = words(&turn.value);
-                    let asked = names().map(|name| (image_key(name), words.clone()));
-                    training.asked.extend(asked);
-                    training.questions.insert(words);
-                }
-                for name in names() {
-                    let known = training.images.entry(image_key(name));
-                    known.or_insert_with(|| name.to_owned());
-                }
+            for path in folder::files(path)? {
+                llava::each_of_any(&path, &mut named, &Cell::new(0.0), |_, row| {
+                    training.add(&row);
+                    Ok(())
+                })?;
             }
         }
         Ok(training)
+    }
+
+    fn add(&mut self, row: &Conversation) {
+        let names = || row.image.as_deref().into_iter().flat_map(shown::names);
+        for turn in row.turns.iter().filter(|turn| turn.from == Speaker::Human) {
+            let words = words(&turn.value);
+            let asked = names().map(|name| (image_key(name), words.clone()));
+            self.asked.extend(asked);
+            self.questions.insert(words);
+        }
+        for name in names() {
+            let known = self.images.entry(image_key(name));
+            known.or_insert_with(|| name.to_owned());
+        }
     }
 
     /// The key of the training image that is an item's image, if one is.

@@ -3,8 +3,8 @@
 /// Token ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRuns {
-    /// Ids, and how often each comes.
-    runs: Box<[(i64, u32)]>,
+    /// Ids, and how often each comes. Ids are of 32 bits as in every vocabulary, so that text takes no more than its ids did.
+    runs: Box<[(i32, u32)]>,
     len: usize,
 }
 
@@ -14,7 +14,7 @@ impl TokenRuns {
     pub fn of(ids: &[i64]) -> Self {
         let runs = ids.chunk_by(|left, right| left == right);
         Self {
-            runs: runs.map(|run| (run[0], run.len() as u32)).collect(),
+            runs: runs.map(|run| (run[0] as i32, run.len() as u32)).collect(),
             len: ids.len(),
         }
     }
@@ -36,7 +36,7 @@ impl TokenRuns {
     pub fn to_vec(&self) -> Vec<i64> {
         let mut ids = Vec::with_capacity(self.len);
         for &(id, n) in &self.runs {
-            ids.resize(ids.len() + n as usize, id);
+            ids.resize(ids.len() + n as usize, i64::from(id));
         }
         ids
     }
@@ -60,6 +60,8 @@ mod tests {
             assert_eq!(kept.to_vec(), ids);
             assert_eq!((kept.len(), kept.runs.len()), (ids.len(), n_runs));
             assert_eq!(kept.is_empty(), ids.is_empty());
+            // As much as an id of `ids`.
+            assert_eq!(size_of_val(&*kept.runs), n_runs * size_of::<i64>());
         }
     }
 }

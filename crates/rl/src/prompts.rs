@@ -4,10 +4,11 @@
 //! them from the token list only, and reads images, facts, answer types and length factors on from the full list:
 //! `quirks.misalign_dropped_queries`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use candor_data::comparisons::Purpose;
-use candor_data::formats::{captions, images, ppo_prompts};
+use candor_data::formats::{captions, ppo_prompts};
 use candor_data::rows::{
     ImageRows, LEAVE_OUT, Look, OnBadRow, Reason, Row, RowFault, Sieve, Skipped,
 };
@@ -102,7 +103,7 @@ pub struct Asking<'a> {
 
 impl Prompts {
     /// Reads, tokenises and sorts out the prompts. Images that are inside their files are kept in the image folder by a run; a plan
-    /// takes them to be whole, and looks at no others beside them.
+    /// takes them to be whole.
     ///
     /// # Errors
     /// A file is damaged, all prompts are too long, or prompts cannot be asked and the recipe does not skip them: they
@@ -113,14 +114,8 @@ impl Prompts {
         asking: Asking<'_>,
         purpose: Purpose,
     ) -> Result<Self, RlError> {
-        let mut is_inside = false;
-        let mut embedded = |bytes: &[u8]| match purpose {
-            Purpose::Run => images::keep(&data.images, bytes),
-            Purpose::Plan => {
-                is_inside = true;
-                Ok(images::content_name(bytes))
-            }
-        };
+        let mut inside = BTreeSet::new();
+        let mut embedded = |bytes: &[u8]| purpose.embedded(&data.images, &mut inside, bytes);
         let prompts = ppo_prompts::read_set(&data.prompts, &mut embedded)?;
         let facts = read_facts(data.facts.as_deref(), asking)?;
         let too_long = |n_tokens: usize| n_tokens > data.max_query_tokens;
@@ -161,11 +156,15 @@ impl Prompts {
         }
         let sieve = Sieve {
             on_bad_row: data.on_bad_row,
-            look: if is_inside { Look::Not } else { asking.look },
+            look: asking.look,
             images: &data.images,
             remedy: Some(LEAVE_OUT),
         };
-        let sifted = sieve.sift(rows, |(_, prompt)| prompt.conversation.image.as_deref())?;
+        let sifted = sieve.sift(
+            rows,
+            |(_, prompt)| prompt.conversation.image.as_deref(),
+            inside,
+        )?;
         let judged: Vec<&Prompt> = sifted.rows.iter().map(|(_, (_, prompt))| *prompt).collect();
         let queries = sifted.rows.into_iter();
         let queries = queries.map(|(_, (query, _))| (!too_long(query.n_tokens)).then_some(query));

@@ -1,8 +1,10 @@
 //! What is asked of the model: a conversation up to where its last answer would stand.
 
+use std::collections::BTreeSet;
+
 use candor_data::comparisons::Purpose;
-use candor_data::formats::{images, llava};
-use candor_data::rows::{ImageRows, LEAVE_OUT, Look, Reason, RowFault, Sieve, Skipped};
+use candor_data::formats::llava;
+use candor_data::rows::{ImageRows, LEAVE_OUT, Reason, RowFault, Sieve, Skipped};
 use candor_data::{Conversation, Speaker, Turn};
 use candor_model::TokenRuns;
 use candor_model::sample::{Sample, SampleRules};
@@ -53,21 +55,9 @@ pub(crate) fn read(
         problem,
         remedy,
     };
-    let mut is_inside = false;
-    let mut embedded = |bytes: &[u8]| match purpose {
-        Purpose::Run => images::keep(&recipe.images, bytes),
-        Purpose::Plan => {
-            is_inside = true;
-            Ok(images::content_name(bytes))
-        }
-    };
+    let mut inside = BTreeSet::new();
+    let mut embedded = |bytes: &[u8]| purpose.embedded(&recipe.images, &mut inside, bytes);
     let rows = llava::read_set(&recipe.prompts, &mut embedded)?;
-    let look = match purpose {
-        Purpose::Run => Look::of_run(recipe.on_bad_row),
-        // They are taken to be whole, as the plan does not write them.
-        Purpose::Plan if is_inside => Look::Not,
-        Purpose::Plan => Look::of_plan(recipe.on_bad_row, &recipe.images),
-    };
     let n_left = rows.len().saturating_sub(recipe.skip);
     let count = recipe.count.unwrap_or(n_left);
     if n_left == 0 || count > n_left {
@@ -99,11 +89,15 @@ pub(crate) fn read(
     });
     let sieve = Sieve {
         on_bad_row: recipe.on_bad_row,
-        look,
+        look: purpose.look(recipe.on_bad_row, &recipe.images),
         images: &recipe.images,
         remedy: Some(LEAVE_OUT),
     };
-    let sifted = sieve.sift(rows.collect(), |prompt: &Prompt| prompt.image.as_deref())?;
+    let sifted = sieve.sift(
+        rows.collect(),
+        |prompt: &Prompt| prompt.image.as_deref(),
+        inside,
+    )?;
     if let (true, Some(skipped)) = (sifted.rows.is_empty(), &sifted.skipped) {
         let problem = format!("no prompt is left, {skipped}");
         return Err(unfit(

@@ -92,7 +92,7 @@ impl SampleRecipe {
             recipe
                 .path(
                     "data.prompts",
-                    "LLaVA conversations; the last answer of each is what is sampled.",
+                    "LLaVA conversations, in a file or in a folder with the files of a set (docs/formats.md); the last answer of each is what is sampled.",
                 )
                 .required(),
         );

@@ -42,12 +42,12 @@ impl Ahead {
             Some((step, thread)) if step == done => {
                 thread.join().unwrap_or_else(|panic| resume_unwind(panic))
             }
-            _ => self.corpus.samples(self.order.of_step(&self.corpus, done)),
+            _ => self.corpus.samples(&self.order.of_step(&self.corpus, done)),
         };
         let next = done + 1;
         if next < self.n_steps {
             let corpus = Arc::clone(&self.corpus);
-            let rows = self.order.of_step(&self.corpus, next).to_vec();
+            let rows = self.order.of_step(&self.corpus, next);
             // Without a thread they are read when they are asked for.
             let thread = thread::Builder::new().name("rows".to_owned());
             let thread = thread.spawn(move || corpus.samples(&rows));

@@ -140,27 +140,49 @@ impl Corpus {
     }
 
     /// The batches of an epoch, in order, by the numbers of their rows.
-    fn epoch(&self, epoch: u64) -> Vec<Vec<usize>> {
+    fn epoch(&self, epoch: u64) -> Batches {
         let picks = self.mixture.epoch(epoch).into_iter();
         let rows = picks.map(|pick| self.rows.sources[pick.source].start + pick.row);
         let rows: Vec<usize> = rows.collect();
         let lengths: Vec<usize> = rows.iter().map(|&row| self.n_tokens(row)).collect();
-        let batches = epoch_batches(&lengths, &self.batching, epoch).into_iter();
-        batches
-            .map(|batch| batch.into_iter().map(|i| rows[i]).collect())
-            .collect()
+        let batches = epoch_batches(&lengths, &self.batching, epoch);
+        let mut flat = Batches {
+            rows: Vec::with_capacity(rows.len()),
+            ends: Vec::with_capacity(batches.len()),
+        };
+        for batch in batches {
+            flat.rows.extend(batch.into_iter().map(|i| rows[i]));
+            flat.ends.push(flat.rows.len());
+        }
+        flat
+    }
+}
+
+/// Batches of rows, without a list of its own for each: of passes with one row that would be most of what is held.
+#[derive(Debug, Default)]
+struct Batches {
+    rows: Vec<usize>,
+    /// Where each batch ends.
+    ends: Vec<usize>,
+}
+
+impl Batches {
+    /// The rows of a batch.
+    fn of(&self, batch: usize) -> Vec<usize> {
+        let start = batch.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.rows[start..self.ends[batch]].to_vec()
     }
 }
 
 /// The order of a corpus; remembers the epoch it is in.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
-    epoch: Option<(u64, Vec<Vec<usize>>)>,
+    epoch: Option<(u64, Batches)>,
 }
 
 impl Order {
     /// The rows of the update after `done` updates, in passes of the recipe's micro-batch.
-    pub(crate) fn of_step(&mut self, corpus: &Corpus, done: u64) -> &[Vec<usize>] {
+    pub(crate) fn of_step(&mut self, corpus: &Corpus, done: u64) -> Vec<Vec<usize>> {
         let (epoch, step) = (
             done / corpus.steps_per_epoch,
             (done % corpus.steps_per_epoch) as usize,
@@ -170,12 +192,13 @@ impl Order {
             .get_or_insert_with(|| (epoch, corpus.epoch(epoch)));
         if *current != epoch {
             // The old order goes before the new one comes.
-            *batches = Vec::new();
+            *batches = Batches::default();
             *batches = corpus.epoch(epoch);
             *current = epoch;
         }
-        let first = (step * corpus.n_micro).min(batches.len());
-        let last = (first + corpus.n_micro).min(batches.len());
-        &batches[first..last]
+        let n_batches = batches.ends.len();
+        let first = (step * corpus.n_micro).min(n_batches);
+        let last = (first + corpus.n_micro).min(n_batches);
+        (first..last).map(|batch| batches.of(batch)).collect()
     }
 }

@@ -36,7 +36,7 @@ impl SourceRecipe {
             Files::Llava(path) | Files::Messages(path) => {
                 let share = Cell::new(0.0);
                 let mut n_before = 0;
-                for path in folder::files(path)? {
+                for path in folder::files_of(path, self.split)? {
                     let (file, n_bytes) = (of(&path), size(&path));
                     let take = |number, row| {
                         n_read.set(n_before + (share.get() * n_bytes as f64) as u64);
@@ -73,7 +73,7 @@ impl SourceRecipe {
 
     /// Bytes of the files, as far as they are there.
     pub(crate) fn n_bytes(&self) -> u64 {
-        let of_set = |path: &Path| folder::files(path).unwrap_or_default();
+        let of_set = |path: &Path| folder::files_of(path, self.split).unwrap_or_default();
         match &self.files {
             Files::Llava(path) | Files::Messages(path) => {
                 of_set(path).iter().map(|path| size(path)).sum()
@@ -198,6 +198,7 @@ mod tests {
             name: "talk".to_owned(),
             share: Share::All,
             train_on,
+            split: folder::Split::Train,
             files: Files::Flickr30k(PathBuf::new()),
         };
         let row = Conversation {

@@ -4,10 +4,11 @@
 //! lengths by which batches are made. What they became waits in a file ([`KeptRows`]) until a step needs it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
-use candor_data::formats::images;
+use candor_data::comparisons::Purpose;
 use candor_data::rows::{KeptRows, KeptRowsWriter, Row, ShownImages, Sieve, Sifting, Skipped};
 use candor_data::sha256;
 use candor_data::{Conversation, DataError};
@@ -58,15 +59,14 @@ impl Tokenised {
     ) -> Result<Self, DataError> {
         let keep = keeping.as_ref().map(|keeping| keeping.folder);
         // Images inside files that are taken to be whole, because nothing is written.
-        let inside = RefCell::new(Vec::new());
-        let mut embedded = |bytes: &[u8]| {
-            if keep.is_some() {
-                return images::keep(sieve.images, bytes);
-            }
-            let name = images::content_name(bytes);
-            inside.borrow_mut().push(name.clone());
-            Ok(name)
+        let inside = RefCell::new(BTreeSet::new());
+        let purpose = if keep.is_some() {
+            Purpose::Run
+        } else {
+            Purpose::Plan
         };
+        let mut embedded =
+            |bytes: &[u8]| purpose.embedded(sieve.images, &mut inside.borrow_mut(), bytes);
         let mut reading = Reading {
             rules,
             sifting: Sifting::new(*sieve),
@@ -88,10 +88,10 @@ impl Tokenised {
                 if let Some(keeping) = &mut keeping {
                     (keeping.progress)(megabytes(n_before + n_read.get()), megabytes(n_all));
                 }
-                reading.take_for_good(inside.take());
+                reading.sifting.take_for_good(inside.take());
                 reading.add(source, std::mem::take(&mut part))
             })?;
-            reading.take_for_good(inside.take());
+            reading.sifting.take_for_good(inside.take());
             reading.add(source, part)?;
             spans.push(first..reading.lengths.len());
             n_before += source.n_bytes();
@@ -168,13 +168,6 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Takes images for good ones.
-    fn take_for_good(&mut self, images: Vec<String>) {
-        for image in images {
-            self.sifting.take_for_good(image);
-        }
-    }
-
     /// The next rows of a source.
     fn add(
         &mut self,

@@ -136,7 +136,12 @@ fn comparison_files(
 }
 
 fn read_file(recipe: &mut Reader, key: &str, root: &Path) -> ComparisonFile {
-    let path = recipe.path(&format!("{key}.path"), "The file.").required();
+    let path = recipe
+        .path(
+            &format!("{key}.path"),
+            "The file, or a folder with the files of a set (docs/formats.md).",
+        )
+        .required();
     let judged = ComparisonFormat::JUDGED.map(|format| (format.name(), format));
     let format = recipe
         .one_of(

@@ -22,7 +22,7 @@ pub enum DataCommand {
                       --image-names 'COCO_val2014_{:012}.jpg'"
     )]
     Check {
-        /// The file.
+        /// The file, or a folder with the files of a set of conversations, comparisons, rated answers or prompts.
         file: PathBuf,
         /// Its format; without it, the file is one of comparisons, whose format is told by its content.
         #[arg(long, value_enum)]
@@ -181,9 +181,9 @@ fn length_bonus(setting: &str) -> Result<(Slice, f64), String> {
 /// Formats that `candor data check` reads.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum DataFormat {
-    /// LLaVA conversations.
+    /// LLaVA conversations, JSON or parquet.
     Llava,
-    /// TRL conversations: messages with a role and a content, JSON.
+    /// TRL conversations: messages with a role and a content, JSON or parquet.
     Messages,
     /// LLaVA-Human-Preference, and pairs in its manner that are not judged.
     Preference,
@@ -209,7 +209,7 @@ pub enum DataFormat {
     Candidates,
     /// Image to captions (facts).
     Captions,
-    /// PPO prompts.
+    /// PPO prompts, JSON or parquet.
     PpoPrompts,
     /// VQA-v2 questions.
     VqaV2Questions,

@@ -6,7 +6,7 @@ mod get;
 mod sets;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::images::Embedded;
@@ -28,6 +28,8 @@ struct Content {
     rows: String,
     /// What each row shows, where it shows images; none if rows of this format have no image files.
     images: Option<Vec<Option<String>>>,
+    /// Of a set in several files, each with how many of the rows are in it.
+    files: Vec<(PathBuf, usize)>,
 }
 
 impl Content {
@@ -36,6 +38,7 @@ impl Content {
             n_rows: items.len(),
             rows: rows.to_owned(),
             images: Some(items.iter().map(image).collect()),
+            files: Vec::new(),
         }
     }
 
@@ -44,6 +47,7 @@ impl Content {
             n_rows: items.len(),
             rows: rows.to_owned(),
             images: None,
+            files: Vec::new(),
         }
     }
 }
@@ -88,14 +92,7 @@ fn check(
             broken.join("\n  ")
         );
         let in_folder = names().map(|shown| shown::without(shown?, is_embedded));
-        let in_folder: Vec<Option<String>> = in_folder.collect();
-        n_decoded += images::decode_all(
-            file,
-            in_folder.iter().map(Option::as_deref),
-            folder,
-            &ImageLimits::default(),
-            &|n_done, n| eprintln!("{n_done} of {n} images decoded"),
-        )?;
+        n_decoded += decode(file, &content.files, in_folder.collect(), folder)?;
     }
     let mut distinct: Vec<&str> = names().flatten().flat_map(shown::names).collect();
     distinct.sort_unstable();
@@ -118,6 +115,35 @@ fn taken(rows: &str, taken: &Taken) -> Content {
         eprintln!("{left_behind}");
     }
     Content::new(rows, &taken.rows, |r| r.image.clone())
+}
+
+/// Decodes what the rows show, each image once, and returns how many there are. Of a set in several `files` those of each are looked at
+/// by themselves, so that a message names the file and the row in it.
+fn decode(
+    file: &Path,
+    files: &[(PathBuf, usize)],
+    rows: Vec<Option<String>>,
+    folder: &Path,
+) -> Result<usize, DataError> {
+    let whole = [(file.to_path_buf(), rows.len())];
+    let files = if files.is_empty() { &whole[..] } else { files };
+    let mut rows = rows.into_iter();
+    let mut decoded: HashSet<String> = HashSet::new();
+    for (path, n_rows) in files {
+        let new = rows.by_ref().take(*n_rows);
+        let new = new.map(|shown| shown::without(&shown?, |name| decoded.contains(name)));
+        let new: Vec<Option<String>> = new.collect();
+        images::decode_all(
+            path,
+            new.iter().map(Option::as_deref),
+            folder,
+            &ImageLimits::default(),
+            &|n_done, n| eprintln!("{n_done} of {n} images decoded"),
+        )?;
+        let names = new.iter().flatten().flat_map(|shown| shown::names(shown));
+        decoded.extend(names.map(str::to_owned));
+    }
+    Ok(decoded.len())
 }
 
 /// What is in the file; without a format it is one of comparisons. `embedded` gets what is wrong, if anything is, with each
@@ -157,7 +183,12 @@ fn read(
         DataFormat::Argilla => taken("records", &argilla::read(file)?),
         DataFormat::PpoPrompts => {
             let rows = ppo_prompts::read_set(file, &mut keeping(embedded, decodes))?;
-            Content::new("prompts", &rows, |(_, r)| r.conversation.image.clone())
+            let of_file = rows.chunk_by(|(one, _), (other, _)| one.file == other.file);
+            let files = of_file.map(|rows| (rows[0].0.file.path.clone(), rows.len()));
+            Content {
+                files: files.collect(),
+                ..Content::new("prompts", &rows, |(_, r)| r.conversation.image.clone())
+            }
         }
         DataFormat::Captions => {
             let book = captions::read(file)?;
@@ -244,22 +275,25 @@ fn conversations(
     are_messages: bool,
     embedded: Embedded<'_>,
 ) -> Result<Content, DataError> {
-    let (mut images, share) = (Vec::new(), Cell::new(0.0));
-    let mut take = |_: usize, row: Conversation| {
-        images.push(row.image);
-        Ok::<_, DataError>(())
-    };
+    let (mut images, mut files) = (Vec::new(), Vec::new());
     for path in folder::files(file)? {
+        let (n_before, share) = (images.len(), Cell::new(0.0));
+        let take = |_: usize, row: Conversation| {
+            images.push(row.image);
+            Ok::<_, DataError>(())
+        };
         if are_messages {
-            messages::each(&path, embedded, &share, &mut take)?;
+            messages::each(&path, embedded, &share, take)?;
         } else {
-            llava::each_of_any(&path, embedded, &share, &mut take)?;
+            llava::each_of_any(&path, embedded, &share, take)?;
         }
+        files.push((path, images.len() - n_before));
     }
     Ok(Content {
         n_rows: images.len(),
         rows: "conversations".to_owned(),
         images: Some(images),
+        files,
     })
 }
 
@@ -269,9 +303,10 @@ fn rated(
     embedded: &mut BTreeMap<String, Option<String>>,
     decodes: bool,
 ) -> anyhow::Result<Content> {
-    let (mut images, mut n_desirable) = (Vec::new(), 0);
+    let (mut images, mut files, mut n_desirable) = (Vec::new(), Vec::new(), 0);
     for path in folder::files(file)? {
         let rows = unpaired::read(&path, &mut keeping(embedded, decodes))?;
+        files.push((path, rows.len()));
         for row in rows {
             n_desirable += usize::from(row.is_desirable);
             images.push(row.image);
@@ -281,6 +316,7 @@ fn rated(
         n_rows: images.len(),
         rows: format!("rated answers, {n_desirable} of them desirable"),
         images: Some(images),
+        files,
     })
 }
 
@@ -291,9 +327,10 @@ fn comparisons(
     embedded: &mut BTreeMap<String, Option<String>>,
     decodes: bool,
 ) -> anyhow::Result<Content> {
-    let (mut images, mut n_open) = (Vec::new(), 0);
+    let (mut images, mut files, mut n_open) = (Vec::new(), Vec::new(), 0);
     for path in folder::files(file)? {
         let rows = format.read(&path, &mut keeping(embedded, decodes))?;
+        files.push((path, rows.len()));
         for row in rows {
             n_open += usize::from(row.judgement.is_none());
             images.push(row.image);
@@ -309,5 +346,6 @@ fn comparisons(
         n_rows,
         rows,
         images: Some(images),
+        files,
     })
 }

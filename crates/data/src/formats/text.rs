@@ -1,7 +1,7 @@
 //! From bytes on disk to text, and from text to one typed value, with errors that say where.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -100,6 +100,29 @@ pub(crate) fn not_utf8(path: &Path, line: usize, offset: usize) -> DataError {
         found: format!("the byte at offset {offset} is not UTF-8"),
         remedy: "convert the file to UTF-8".into(),
     }
+}
+
+/// Bytes of a file that are looked at together.
+const PIECE: u64 = 1 << 20;
+
+/// The refusal of a file for its first byte that is no text, if it has one; a character that is cut off at its end is none. It is read
+/// once more, and never more than a piece of it is in memory.
+pub(crate) fn first_not_utf8(path: &Path) -> Option<DataError> {
+    let mut file = File::open(path).ok()?;
+    let (mut line, mut offset) = (1, 0);
+    let mut piece = Vec::new();
+    while file.by_ref().take(PIECE).read_to_end(&mut piece).ok()? > 0 {
+        let fault = std::str::from_utf8(&piece).err();
+        let good = fault.map_or(piece.len(), |fault| fault.valid_up_to());
+        line += piece[..good].split(|&byte| byte == b'\n').count() - 1;
+        offset += good;
+        // Of a character that goes on in the next piece no length is known.
+        if fault.is_some_and(|fault| fault.error_len().is_some()) {
+            return Some(not_utf8(path, line, offset));
+        }
+        piece.drain(..good);
+    }
+    None
 }
 
 pub(crate) fn empty(path: &Path, place: Place, list: &str, format: &Format) -> DataError {

@@ -56,9 +56,14 @@ impl KeptRowsWriter {
             mut ends,
         } = self;
         ends.shrink_to_fit();
-        match out.into_inner() {
+        // A disk may say only when it must have everything that it has not: now, and not at some step of the training.
+        let synced = match out.into_inner() {
+            Ok(file) => file.sync_data().map(|()| file),
+            Err(error) => Err(error.into_error()),
+        };
+        match synced {
             Ok(file) => Ok(KeptRows { file, folder, ends }),
-            Err(error) => Err(refused("write rows to a file", &folder, error.into_error())),
+            Err(source) => Err(refused("write rows to a file", &folder, source)),
         }
     }
 }

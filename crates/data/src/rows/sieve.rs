@@ -53,7 +53,8 @@ pub struct Sifted<T> {
 }
 
 impl Sieve<'_> {
-    /// Looks at the images of the rows, which `image` tells as [`shown`] has them, and keeps the rows that have no fault.
+    /// Looks at the images of the rows, which `image` tells as [`shown`] has them, and keeps the rows that have no fault. Images that are
+    /// `inside` a file and not in the folder are taken for good ones.
     ///
     /// # Errors
     /// [`DataError::BadRows`] where bad rows stop the run.
@@ -61,8 +62,10 @@ impl Sieve<'_> {
         &self,
         rows: Vec<Row<T>>,
         image: impl Fn(&T) -> Option<&str>,
+        inside: impl IntoIterator<Item = String>,
     ) -> Result<Sifted<T>, DataError> {
         let mut sifting = Sifting::new(*self);
+        sifting.take_for_good(inside);
         let good = sifting.add(rows, &image);
         let (_, skipped) = sifting.end()?;
         let images = good.iter().flat_map(|(name, made)| {

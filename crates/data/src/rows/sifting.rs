@@ -41,9 +41,11 @@ impl<'a> Sifting<'a> {
         }
     }
 
-    /// Takes an image for one that can be shown, without looking at it.
-    pub fn take_for_good(&mut self, image: String) {
-        self.looked_at.entry(image).or_insert(false);
+    /// Takes images for ones that can be shown, without looking at them.
+    pub fn take_for_good(&mut self, images: impl IntoIterator<Item = String>) {
+        for image in images {
+            self.looked_at.entry(image).or_insert(false);
+        }
     }
 
     /// The good ones of the next rows. Their images, which `image` tells as [`shown`] has them, are looked at, each once.

@@ -3,6 +3,7 @@
 mod messages;
 mod pairs;
 
+use std::cell::Cell;
 use std::path::Path;
 
 use candor_data::DataError;
@@ -107,7 +108,14 @@ pub const RULES: &str = r#"{"conv":{"role":"Assistant","prompt":"Judge"},"detail
 pub const CASES: &[Case] = &[
     Case {
         name: "llava.json",
-        read: reader!(llava::read),
+        read: |path| {
+            llava::each_of_any(
+                path,
+                &mut |_| unreachable!("no image is inside"),
+                &Cell::new(0.0),
+                |_, _| Ok(()),
+            )
+        },
         valid: LLAVA,
         damages: &[
             (
@@ -136,7 +144,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "ppo.json",
-        read: reader!(ppo_prompts::read),
+        read: |path| {
+            ppo_prompts::read_set(path, &mut |_| unreachable!("no image is inside")).map(drop)
+        },
         valid: PPO,
         damages: &[
             (

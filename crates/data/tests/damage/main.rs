@@ -170,6 +170,20 @@ fn something_else_altogether_is_refused() {
     }
 }
 
+#[test]
+fn a_byte_of_a_large_list_that_is_no_text_is_told_with_its_place() {
+    // A character of two bytes lies across the end of the first piece of 1 MB that is looked at.
+    let blanks = |n: usize| vec![b' '; n];
+    let mut content = [b"[\n".to_vec(), blanks((1 << 20) - 5), b"\"".to_vec()].concat();
+    assert_eq!(content.len(), (1 << 20) - 2);
+    content.extend(b"a\xC3\xA9\xFF\"]");
+    let message = read(&CASES[0], &content).unwrap_err();
+    // Behind two bytes fewer than a piece has, and the letter and the character before it.
+    for part in ["line 2", "offset 1048577 is not UTF-8", "convert the file"] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+}
+
 /// The remedy sends people to a section of docs/formats.md: it is there, and its example is valid.
 #[test]
 fn documented_examples_read() {
@@ -198,7 +212,12 @@ fn a_missing_file_and_a_folder_are_named() {
         for path in [dir.path().join("absent"), dir.path().to_path_buf()] {
             let message = (case.read)(&path).unwrap_err().to_string();
             assert!(message.contains(&path.display().to_string()), "{message}");
-            assert!(message.contains("check the path"), "{message}");
+            // Prompts may be a folder, but not one without files of rows.
+            let remedies = ["check the path", "name the file, or the folder"];
+            assert!(
+                remedies.iter().any(|remedy| message.contains(remedy)),
+                "{message}"
+            );
         }
     }
 }
@@ -303,7 +322,14 @@ fn files_of_another_kind_are_called_what_they_are() {
     for case in CASES {
         for (content, expected) in kinds {
             // Parquet is what some of them may be; a piece of one is damaged.
-            let may_be = ["trl.jsonl", "trl_unpaired.jsonl", "vl_reward_bench.jsonl"];
+            let may_be = [
+                "llava.json",
+                "ppo.json",
+                "messages.jsonl",
+                "trl.jsonl",
+                "trl_unpaired.jsonl",
+                "vl_reward_bench.jsonl",
+            ];
             let may_be = may_be.contains(&case.name) && content.starts_with(b"PAR1");
             let expected = if may_be { "parquet file" } else { expected };
             let message = read(case, content).unwrap_err();

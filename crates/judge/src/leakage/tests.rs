@@ -70,6 +70,31 @@ fn images_are_found_by_number_or_name_and_questions_by_their_words() {
 }
 
 #[test]
+fn training_data_is_looked_for_in_the_files_of_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let row = |image: &str| {
+        format!(
+            r#"{{"id": "1", "image": "{image}", "conversations": [{{"from": "human", "value": "Q?"}}, {{"from": "gpt", "value": "A"}}]}}"#
+        )
+    };
+    let files = [
+        ("train-00000-of-00002", "a.jpg"),
+        ("train-00001-of-00002", "b.jpg"),
+        ("test", "c.jpg"),
+    ];
+    for (name, image) in files {
+        std::fs::write(dir.path().join(format!("{name}.jsonl")), row(image)).unwrap();
+    }
+    let training = Training::read(&[dir.path().to_owned()]).unwrap();
+    let asked = |image: &str| verdict(image, image, "Q?", true);
+    let run = run(vec![asked("a.jpg"), asked("b.jpg"), asked("c.jpg")]);
+    let found = training.find(&[run], None, 0).unwrap();
+    let leaked = &found.benchmarks[&Benchmark::Pope];
+    assert_eq!(leaked.images, ["a.jpg", "b.jpg"]);
+    assert_eq!(leaked.questions, ["a.jpg", "b.jpg"]);
+}
+
+#[test]
 fn a_benchmark_without_training_images_has_no_second_numbers() {
     let dir = tempfile::tempdir().unwrap();
     let training = training(dir.path(), ROWS);

@@ -168,7 +168,7 @@ pub(super) fn sift(
         images: &plan.images,
         remedy: Some("--on-bad-row skip leaves such rows out"),
     };
-    Ok(sieve.sift(rows, |pair| pair.image.as_deref())?)
+    Ok(sieve.sift(rows, |pair| pair.image.as_deref(), [])?)
 }
 
 fn fits(

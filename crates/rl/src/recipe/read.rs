@@ -248,7 +248,7 @@ fn data(r: &mut Reader) -> DataRecipe {
     let root = r.path("data.root", ROOT).required();
     DataRecipe {
         images: root.join(r.path("data.images", IMAGES).required()),
-        prompts: root.join(r.path("data.prompts", "Prompts, a LLaVA row each with an optional `caption_type` and `length_bonus`.").required()),
+        prompts: root.join(r.path("data.prompts", "Prompts, a LLaVA row each with an optional `caption_type` and `length_bonus`, in a file or in a folder with the files of a set (docs/formats.md).").required()),
         facts: r.path("data.facts", "Facts by image, as image_to_caption.json, for the reward model and `[[rewards]]`, never for the policy; needed if the prompt of one has `{facts}`.").optional().map(|path| root.join(path)),
         on_bad_row: on_bad_row(r),
         max_query_tokens: r.usize("data.max_query_tokens", "Prompts of more tokens are dropped and counted; an image counts as one.").positive().required(),

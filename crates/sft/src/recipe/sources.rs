@@ -4,9 +4,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::ImageNames;
+use candor_data::formats::folder::Split;
 use candor_data::mixture::Share;
 use candor_data::sources::{PromptOn, Reasoning, VqaOptions};
 use candor_recipe::Reader;
+
+/// What `path` is, of all formats alike.
+const FILE: &str = "The file; of \"llava\" and \"messages\" it may be a folder with the files of a set (docs/formats.md).";
 
 /// One entry of a recipe's list of sources.
 #[derive(Debug, Clone)]
@@ -17,6 +21,8 @@ pub struct SourceRecipe {
     pub share: Share,
     /// Which of the assistant's turns are trained on.
     pub train_on: TrainOn,
+    /// Which files are meant where a folder has such of several splits.
+    pub split: Split,
     /// Where its rows are.
     pub files: Files,
 }
@@ -96,6 +102,7 @@ impl SourceRecipe {
                     name,
                     share,
                     train_on,
+                    split: Split::Train,
                     files,
                 }
             })
@@ -117,6 +124,7 @@ impl SourceRecipe {
                     element,
                     "Which answers of a conversation the held-out loss is over: all of them, or the last one alone.",
                 ),
+                split: Split::HeldOut,
                 files: read_files(recipe, element, root),
             })
             .collect()
@@ -195,8 +203,8 @@ fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
         )
     };
     match format {
-        0 => Files::Llava(path("path", "The file.")),
-        4 => Files::Messages(path("path", "The file.")),
+        0 => Files::Llava(path("path", FILE)),
+        4 => Files::Messages(path("path", FILE)),
         1 => Files::VqaV2 {
             questions: path("questions", "The file of questions."),
             annotations: path("annotations", "The file of answers."),
@@ -225,7 +233,7 @@ fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
             },
         },
         2 => Files::AOkvqa {
-            path: path("path", "The file."),
+            path: path("path", FILE),
             images: image_names(recipe, element),
             reasoning: recipe
                 .one_of(
@@ -235,7 +243,7 @@ fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
                 )
                 .required(),
         },
-        _ => Files::Flickr30k(path("path", "The file.")),
+        _ => Files::Flickr30k(path("path", FILE)),
     }
 }
 

@@ -146,6 +146,43 @@ fn the_figures_are_those_of_the_model_conversation_by_conversation() {
     assert!((colours[0] / colours[2] - texts[0] / texts[2]).abs() > 0.05);
 }
 
+/// What is trained on would flatter the figures.
+#[test]
+fn of_a_folder_of_several_splits_the_held_out_rows_are_looked_at() {
+    let folder = prepared();
+    let path = folder.path();
+    held_out(path);
+    let set = path.join("set");
+    fs::create_dir(&set).unwrap();
+    let line = |file: &str| {
+        let rows: Vec<Value> =
+            serde_json::from_str(&fs::read_to_string(path.join(file)).unwrap()).unwrap();
+        let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+        lines.join("\n")
+    };
+    fs::write(set.join("train.jsonl"), line("texts.json")).unwrap();
+    let source = r#"evaluation.sources=[{ name = "set", format = "llava", path = "set" }]"#;
+    let look = |name: &str| {
+        let sets = [
+            &*out(path, name),
+            "run.steps=2",
+            "evaluation.every=1",
+            source,
+        ];
+        sft(path, &sets)
+    };
+    let said = look("trained").unwrap_err().to_string();
+    assert!(
+        said.contains("\"train.jsonl\", which is for training"),
+        "{said}"
+    );
+    fs::write(set.join("validation.jsonl"), line("colours.json")).unwrap();
+    look("held-out").unwrap();
+    // Three colours, and not the one text.
+    let result = json(&path.join("held-out/result.json"));
+    assert_eq!(result["n_held_out"].as_u64(), Some(3));
+}
+
 #[test]
 fn looking_changes_nothing_else() {
     let folder = prepared();

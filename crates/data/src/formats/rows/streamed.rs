@@ -55,7 +55,7 @@ pub(in crate::formats) fn each_of_any<T: DeserializeOwned>(
     if is_list {
         let mut row = 0;
         let json = serde_json::Deserializer::from_reader(file);
-        return taken(path, json, format, None, |value| {
+        let read = taken(path, json, format, None, |value| {
             row += 1;
             let place = Place::Row {
                 list: None,
@@ -63,6 +63,12 @@ pub(in crate::formats) fn each_of_any<T: DeserializeOwned>(
                 line: None,
             };
             take(place, value)
+        });
+        return read.map_err(|error| {
+            // The parser does not say which byte it is.
+            let is_syntax = matches!(error, DataError::Syntax { .. });
+            let no_text = is_syntax.then(|| text::first_not_utf8(path)).flatten();
+            no_text.unwrap_or(error)
         });
     }
     let (mut line, mut number, mut offset, mut n_rows) = (Vec::new(), 0, n_before, 0);

@@ -122,19 +122,11 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Conversation>, DataError> {
     SET.parse(path, text)
 }
 
-/// Reads a file: JSON lines, a JSON list, or parquet, whatever its name. `embedded` is as in [`super::read`].
+/// Hands out the rows of a file with their indices as they are read, so that the file need not fit into the memory: JSON lines, a JSON
+/// list, or parquet, whatever its name. `embedded` is as in [`super::read`], and `share` is that of the file that has been read.
 ///
 /// # Errors
-/// As [`parse`], the file cannot be read, or as `embedded` says.
-pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Conversation>, DataError> {
-    SET.read(path, embedded)
-}
-
-/// Hands out the rows of a file as [`read`] has them, with their indices, as they are read: the file need not fit into the memory.
-/// `share` is that of the file that has been read.
-///
-/// # Errors
-/// As [`read`], or the first of `take`.
+/// As [`parse`], the file cannot be read, as `embedded` says, or the first of `take`.
 pub fn each(
     path: &Path,
     embedded: Embedded<'_>,

@@ -1,5 +1,7 @@
 //! Conversations of messages: a text of them, and what damages of it must be answered with.
 
+use std::cell::Cell;
+
 use candor_data::formats::trl::messages;
 
 use super::Case;
@@ -9,7 +11,14 @@ const MESSAGES: &str = r#"{"id":"a","images":["a.jpg","b.jpg"],"messages":[{"rol
 
 pub const MESSAGES_CASE: Case = Case {
     name: "messages.jsonl",
-    read: |path| messages::read(path, &mut |_| unreachable!("no image is inside")).map(drop),
+    read: |path| {
+        messages::each(
+            path,
+            &mut |_| unreachable!("no image is inside"),
+            &Cell::new(0.0),
+            |_, _| Ok(()),
+        )
+    },
     valid: MESSAGES,
     damages: &[
         (

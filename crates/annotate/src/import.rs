@@ -10,6 +10,7 @@ mod question_type;
 mod remote;
 mod scores;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use candor_data::preference::placeholder_fault;
@@ -76,6 +77,39 @@ pub async fn one(
     let read = read(project, import, file)?;
     let known = store.item_names(import.kind).await?;
     provide_images(project, import, file, &read, &known, progress).await?;
+    Ok(Imported {
+        n_new: store.import(file, read.items).await?,
+        n_equal: read.n_equal,
+    })
+}
+
+/// Imports `file`, which is none of the project's, by the rules of an import of the project. That one's scores are of the rows in its
+/// own file: where it has some, new items come after all that have one. Items that are there keep their places.
+///
+/// # Errors
+/// As [`all`].
+pub async fn added(
+    project: &Project,
+    store: &Store,
+    import: &Import,
+    file: &Path,
+) -> Result<Imported, AnnotateError> {
+    let unscored = Import {
+        scores: None,
+        ..import.clone()
+    };
+    let mut read = read(project, &unscored, file)?;
+    let ranks = store.item_ranks(import.kind).await?;
+    let last = if import.scores.is_some() {
+        scores::LAST
+    } else {
+        0
+    };
+    for item in &mut read.items {
+        item.rank = ranks.get(&item.name).copied().unwrap_or(last);
+    }
+    let known: HashSet<String> = ranks.into_keys().collect();
+    provide_images(project, import, file, &read, &known, &|_, _| {}).await?;
     Ok(Imported {
         n_new: store.import(file, read.items).await?,
         n_equal: read.n_equal,

@@ -14,13 +14,15 @@ use crate::store::NewItem;
 
 /// Steps of probability that ranks tell apart, from certain to undecided.
 const STEPS: f64 = 1e6;
+/// The rank of items without scores, later than all others.
+pub(super) const LAST: i64 = STEPS as i64;
 
 /// Ranks items by the scores in a file.
 pub(super) fn rank(items: &mut [NewItem], path: &Path) -> Result<(), DataError> {
     let rows = scores::read(path)?.into_iter();
     let ranks: HashMap<String, i64> = rows.map(|row| (row.id, rank_of(row.scores))).collect();
     for item in items {
-        item.rank = ranks.get(&item.name).copied().unwrap_or(STEPS as i64);
+        item.rank = ranks.get(&item.name).copied().unwrap_or(LAST);
     }
     Ok(())
 }

@@ -42,11 +42,7 @@ pub(super) async fn import(
     Query(query): Query<ImportQuery>,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Failure> {
-    let import = Import {
-        // They are of the rows in the project's file.
-        scores: None,
-        ..model(&app.project.imports, query.like.as_deref())?.clone()
-    };
+    let import = model(&app.project.imports, query.like.as_deref())?.clone();
     let bytes = whole(bytes)?;
     let runtime = tokio::runtime::Handle::current();
     let imported = to_its_end(move || runtime.block_on(take(&app, &import, &bytes))).await?;
@@ -138,7 +134,7 @@ async fn take(app: &App, import: &Import, bytes: &[u8]) -> Result<Imported, Anno
     if !is_known {
         atomic::write(&file, bytes)?;
     }
-    let imported = import::one(&app.project, &app.store, import, &file, &|_, _| {}).await;
+    let imported = import::added(&app.project, &app.store, import, &file).await;
     if imported.is_err() && !is_known {
         drop(std::fs::remove_file(&file));
     }

@@ -30,7 +30,6 @@ use std::time::Duration;
 use axum::response::Redirect;
 use candor_web::Limits;
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
 
 use self::images::Images;
 use self::login_limit::LoginLimit;
@@ -60,8 +59,6 @@ pub struct App {
     quality: Arc<Kept>,
     provider: Option<Provider>,
     webhooks: Vec<Target>,
-    /// Held by whoever imports over HTTP.
-    imports: Mutex<()>,
 }
 
 impl App {
@@ -84,7 +81,6 @@ impl App {
                 .map(|oidc| Provider::new(&project, oidc))
                 .transpose()?,
             webhooks: webhooks::targets(&project)?,
-            imports: Mutex::default(),
             project,
             store,
         }))

@@ -14,6 +14,7 @@ use candor_data::image::decode_bytes;
 use candor_data::{atomic, sha256};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::App;
 use super::bearer::MayImport;
@@ -28,6 +29,9 @@ pub(super) const MAX_BYTES: usize = 64 << 20;
 const FOLDER: &str = "uploads";
 /// Longest name of an image, in bytes.
 const MAX_NAME: usize = 200;
+
+/// Held by whoever imports over HTTP. Projects may have folders in common, so there is one for all of a server's.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Query of `POST /api/admin/import`.
 #[derive(Deserialize)]
@@ -118,7 +122,7 @@ fn model<'a>(imports: &'a [Import], like: Option<&str>) -> Result<&'a Import, Re
 
 /// Keeps the file and imports it. A file that is refused is not kept.
 async fn take(app: &App, import: &Import, bytes: &[u8]) -> Result<Imported, AnnotateError> {
-    let _turn = app.imports.lock().await;
+    let _turn = TURN.lock().await;
     let folder = app.project.resolve(Path::new(FOLDER));
     std::fs::create_dir_all(&folder).map_err(|source| AnnotateError::Io {
         action: "make",
@@ -148,7 +152,7 @@ fn keep_image(
     name: String,
     bytes: &[u8],
 ) -> Result<String, AnnotateError> {
-    let _turn = app.imports.blocking_lock();
+    let _turn = TURN.blocking_lock();
     let refused = |found: String| Refusal::invalid("name", found, "give the image another name");
     let plain = name.len() <= MAX_NAME && !name.chars().any(char::is_control);
     let path = images::path_in(folder, &name).filter(|path| plain && !path.is_dir());
@@ -165,8 +169,12 @@ fn keep_image(
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|error| refused(error.to_string()))?;
     }
-    atomic::write(&path, bytes)?;
-    Ok(name)
+    // Another server may have the same folder.
+    if atomic::write_new(&path, bytes)? {
+        Ok(name)
+    } else {
+        Err(refused(format!("another image is {name:?}")).into())
+    }
 }
 
 /// What a file says is the affair of whoever sent it, who is told all of it.

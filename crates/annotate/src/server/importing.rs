@@ -11,7 +11,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Query, State};
 use candor_data::formats::images;
 use candor_data::image::decode_bytes;
-use candor_data::{atomic, sha256};
+use candor_data::{DataError, atomic, sha256};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -142,7 +142,7 @@ async fn take(app: &App, import: &Import, bytes: &[u8]) -> Result<Imported, Anno
     if imported.is_err() && !is_known {
         drop(std::fs::remove_file(&file));
     }
-    imported.map_err(of_sender)
+    imported.map_err(|error| of_sender(app, error))
 }
 
 /// Keeps an image under its name, unless another one has that, and returns the name.
@@ -159,7 +159,7 @@ fn keep_image(
     let path =
         path.ok_or_else(|| refused(format!("{name:?} is no name in the folder of images")))?;
     let limits = app.project.image_limits();
-    decode_bytes(Path::new(&name), bytes, &limits).map_err(|error| of_sender(error.into()))?;
+    decode_bytes(Path::new(&name), bytes, &limits).map_err(|error| of_sender(app, error.into()))?;
     match std::fs::read(&path) {
         Ok(there) if there == bytes => return Ok(name),
         Ok(_) => return Err(refused(format!("another image is {name:?}")).into()),
@@ -177,13 +177,20 @@ fn keep_image(
     }
 }
 
-/// What a file says is the affair of whoever sent it, who is told all of it.
-fn of_sender(error: AnnotateError) -> AnnotateError {
-    match error {
-        AnnotateError::Data(_) | AnnotateError::Changed { .. } => {
-            let remedy = "mend the file and send it again, nothing of it was imported";
-            Refusal::invalid("body", error.to_string().replace("; ", ", "), remedy).into()
+/// What a file says is the affair of whoever sent it, who is told all of it but where the project lies on this machine. What the disk
+/// refuses is not.
+fn of_sender(app: &App, error: AnnotateError) -> AnnotateError {
+    let is_ours = |source: &io::Error| source.kind() != io::ErrorKind::InvalidData;
+    let found = match &error {
+        AnnotateError::Data(DataError::Io { source, .. }) if is_ours(source) => return error,
+        AnnotateError::Data(_) | AnnotateError::Changed { .. } => error.to_string(),
+        AnnotateError::NotThere { image, .. } => {
+            format!("image {image:?} is not where the import has its images")
         }
-        error => error,
-    }
+        _ => return error,
+    };
+    let project = app.project.resolve(Path::new("")).display().to_string();
+    let found = found.replace(&project, "").replace("; ", ", ");
+    let remedy = "mend the file and send it again, nothing of it was imported";
+    Refusal::invalid("body", found, remedy).into()
 }

@@ -6,7 +6,7 @@ use super::Store;
 use super::database::{Connection, values};
 use super::events::{self, Event};
 use super::people::{self, Person, Role};
-use super::{Rules, members};
+use super::{Rules, members, tokens};
 use crate::error::{AnnotateError, Refusal};
 use crate::token;
 
@@ -126,6 +126,7 @@ impl Store {
                 connection.execute(sql, values![guest.role.name(), &person.person]).await?;
                 if person.role == Role::Admin {
                     members::keep_an_admin(connection).await?;
+                    tokens::revoke_all_of(connection, rules, &person.person).await?;
                 }
                 let event = Event {
                     kind: "amend",

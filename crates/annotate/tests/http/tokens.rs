@@ -147,6 +147,14 @@ async fn a_token_is_as_good_as_whoever_made_it() {
     assert_eq!(changed.status, StatusCode::NO_CONTENT, "{}", changed.text());
     let reply = ask(&site, "GET", "/api/admin/overview", &secret, "").await;
     assert_eq!(reply.code(), "unknown_token");
+    // What nobody sees in the list does not come back with the role either.
+    let change = json!({"role": "admin", "disabled": null, "retrain": null});
+    let changed = site.post(&path, &boss, &change).await;
+    assert_eq!(changed.status, StatusCode::NO_CONTENT, "{}", changed.text());
+    let reply = ask(&site, "GET", "/api/admin/overview", &secret, "").await;
+    assert_eq!(reply.code(), "unknown_token");
+    let listed = site.get("/api/admin/tokens", &boss).await;
+    assert_eq!(listed.json()["tokens"], json!([]));
 }
 
 #[tokio::test]

@@ -103,12 +103,12 @@ async fn finish(app: &App, headers: &HeaderMap, query: Callback) -> Result<Strin
 
 /// The account of whoever the claims are about.
 async fn admit(app: &App, provider: &Provider, claims: &Value) -> Result<Person, AnnotateError> {
-    let role = provider.oidc.role(claims).ok_or(Refusal::NoRole)?;
+    let role = provider.oidc.role(claims);
     let claim = &provider.oidc.name_claim;
     let name = claims[claim.as_str()].as_str().unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control()).collect();
     let name: String = name.trim().chars().take(MAX_NAME).collect();
-    if name.is_empty() {
+    if role.is_some() && name.is_empty() {
         let reason = format!(
             "its ID token has no {claim:?}; ask for the scope that gives it, or set oidc.name_claim"
         );

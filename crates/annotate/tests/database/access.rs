@@ -1,7 +1,7 @@
 //! Tokens, sign-ins and what webhooks are to be told, as the database keeps them.
 
 use candor_annotate::Refusal;
-use candor_annotate::store::{Guest, NewToken, Role, Scope};
+use candor_annotate::store::{Amendment, Guest, NewToken, Role, Scope};
 
 use crate::office::{Office, START_MS, first, good, on_both, refusal};
 
@@ -13,7 +13,7 @@ fn guest(subject: &str, role: Role) -> Guest {
         issuer: "https://login.example".into(),
         subject: subject.into(),
         name: "Anna".into(),
-        role,
+        role: Some(role),
         follows: true,
     }
 }
@@ -70,6 +70,54 @@ on_both! {
         office.store.admit(guest("2", Role::Admin)).await.unwrap();
         let lowered = office.store.admit(guest("1", Role::Adjudicator)).await.unwrap();
         assert_eq!((lowered.person, lowered.role), (first.person, Role::Adjudicator));
+    };
+
+    whom_a_provider_gives_no_role_any_more_is_shut_out("") |office: Box<Office>| async move {
+        let boss = office.person("boss", Role::Admin).await;
+        let anna = office.store.admit(guest("1", Role::Admin)).await.unwrap().person;
+        let session = office.store.start_session(anna.clone()).await.unwrap();
+        let new = NewToken { name: "nightly".into(), scopes: vec![Scope::Read], days: None };
+        let (_, secret, _) = office.store.make_token(anna.clone(), new).await.unwrap();
+        let dropped = || Guest { role: None, ..guest("1", Role::Admin) };
+        let kept = Guest { follows: false, ..dropped() };
+        assert_eq!(refusal(office.store.admit(kept).await), Refusal::NoRole);
+        assert!(office.store.session(&session, 12).await.unwrap().is_some());
+        for _ in 0..2 {
+            assert_eq!(refusal(office.store.admit(dropped()).await), Refusal::NoRole);
+        }
+        assert_eq!(office.store.session(&session, 12).await.unwrap(), None);
+        assert_eq!(office.store.scopes(&secret).await.unwrap(), None);
+        assert_eq!(refusal(office.store.admit(guest("1", Role::Admin)).await), Refusal::Disabled);
+        // Opened again, it is what the provider says, but neither session nor token comes back.
+        let open = Amendment { disabled: Some(false), ..Amendment::default() };
+        office.store.amend(boss, anna, open).await.unwrap();
+        assert_eq!(office.store.admit(guest("1", Role::Admin)).await.unwrap().role, Role::Admin);
+        assert_eq!(office.store.session(&session, 12).await.unwrap(), None);
+        assert_eq!(office.store.scopes(&secret).await.unwrap(), None);
+        let stranger = Guest { role: None, ..guest("2", Role::Annotator) };
+        assert_eq!(refusal(office.store.admit(stranger).await), Refusal::NoRole);
+        assert_eq!(office.store.members().await.unwrap().0.len(), 2, "nobody was made");
+    };
+
+    the_account_of_the_last_administrator_stays_and_whoever_is_in_is_not("") |office: Box<Office>| async move {
+        let last = office.store.admit(guest("1", Role::Admin)).await.unwrap();
+        let session = office.store.start_session(last.person.clone()).await.unwrap();
+        let dropped = Guest { role: None, ..guest("1", Role::Admin) };
+        assert_eq!(refusal(office.store.admit(dropped).await), Refusal::NoRole);
+        assert_eq!(office.store.session(&session, 12).await.unwrap(), None);
+        assert_eq!(office.store.admit(guest("1", Role::Admin)).await.unwrap(), last);
+    };
+
+    a_provider_is_asked_again_however_much_a_session_is_used("") |office: Box<Office>| async move {
+        let own = office.person("boss", Role::Admin).await;
+        let known = office.store.admit(guest("1", Role::Annotator)).await.unwrap().person;
+        let own = office.store.start_session(own).await.unwrap();
+        let known = office.store.start_session(known).await.unwrap();
+        for hour in 1..=12 {
+            office.clock.pass(3_600_000);
+            assert!(office.store.session(&own, 12).await.unwrap().is_some());
+            assert_eq!(office.store.session(&known, 12).await.unwrap().is_some(), hour < 12, "{hour}");
+        }
     };
 
     of_two_last_items_that_are_closed_at_once_one_finishes_the_project(HOOK) |office: Box<Office>| async move {

@@ -104,6 +104,17 @@ async fn an_account_is_that_of_the_subject_and_of_nobody_with_its_name() {
 }
 
 #[tokio::test]
+async fn whoever_leaves_all_groups_is_out() {
+    let lab = Lab::with_groups().await;
+    let session = session(&lab.sign_in().await).unwrap();
+    // A name is of no matter any more.
+    lab.says().changed = json!({"groups": ["others"], "preferred_username": null});
+    assert_refused(&lab.sign_in().await, "no part in this project");
+    let me = lab.site.get("/api/me", &session).await;
+    assert_eq!(me.code(), "login_required");
+}
+
+#[tokio::test]
 async fn a_token_that_is_not_for_this_sign_in_is_refused() {
     let lab = Lab::with_groups().await;
     for (changed, words) in [

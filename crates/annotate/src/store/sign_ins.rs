@@ -45,19 +45,26 @@ pub struct Guest {
     pub follows: bool,
 }
 
+impl Attempt {
+    /// One that nobody could guess.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self {
+            state: token::secret(),
+            nonce: token::secret(),
+            verifier: token::secret(),
+        }
+    }
+}
+
 impl Store {
     /// Begins an attempt, and forgets those that took too long and the oldest where there are many: anybody may begin one.
     ///
     /// # Errors
     /// As the database says.
-    pub async fn begin_sign_in(&self) -> Result<Attempt, AnnotateError> {
-        self.write(|connection, rules| {
+    pub async fn begin_sign_in(&self, attempt: Attempt) -> Result<(), AnnotateError> {
+        self.write(move |connection, rules| {
             Box::pin(async move {
-                let attempt = Attempt {
-                    state: token::secret(),
-                    nonce: token::secret(),
-                    verifier: token::secret(),
-                };
                 let now = rules.unix_now();
                 let sql = "SELECT expires_at FROM sign_ins ORDER BY expires_at DESC LIMIT 1 OFFSET $1";
                 let last = connection.int(sql, values![MAX_ATTEMPTS]).await?;
@@ -70,8 +77,7 @@ impl Store {
                     &attempt.verifier,
                     now + ATTEMPT_MS
                 ];
-                connection.execute(sql, values).await?;
-                Ok(attempt)
+                connection.execute(sql, values).await.map(drop)
             })
         })
         .await

@@ -1,7 +1,7 @@
 //! Tokens, sign-ins and what webhooks are to be told, as the database keeps them.
 
 use candor_annotate::Refusal;
-use candor_annotate::store::{Amendment, Guest, NewToken, Role, Scope};
+use candor_annotate::store::{Amendment, Attempt, Guest, NewToken, Role, Scope};
 
 use crate::office::{Office, START_MS, first, good, on_both, refusal};
 
@@ -47,8 +47,9 @@ on_both! {
     };
 
     a_sign_in_is_taken_once_and_in_time("") |office: Box<Office>| async move {
-        let begun = office.store.begin_sign_in().await.unwrap();
-        let late = office.store.begin_sign_in().await.unwrap();
+        let (begun, late) = (Attempt::fresh(), Attempt::fresh());
+        office.store.begin_sign_in(begun.clone()).await.unwrap();
+        office.store.begin_sign_in(late.clone()).await.unwrap();
         assert_eq!(office.store.take_sign_in(begun.state.clone()).await.unwrap(), Some(begun.clone()));
         assert_eq!(office.store.take_sign_in(begun.state).await.unwrap(), None);
         office.clock.pass(10 * 60 * 1000);
@@ -161,4 +162,23 @@ on_both! {
         office.answer(&people[0], &back, first(good(&back))).await.unwrap();
         assert_eq!(due(&office).await, ["item_decided"]);
     };
+}
+
+/// On SQLite alone: PostgreSQL has the same statements, and a commit for each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_very_many_attempts_the_oldest_is_forgotten() {
+    let office = Office::sqlite("").await;
+    let (first, second) = (Attempt::fresh(), Attempt::fresh());
+    for attempt in [&first, &second] {
+        office.store.begin_sign_in(attempt.clone()).await.unwrap();
+        office.clock.pass(1);
+    }
+    let more = (0..10_000).map(|_| office.store.begin_sign_in(Attempt::fresh()));
+    for begun in futures_util::future::join_all(more).await {
+        begun.unwrap();
+    }
+    let store = &office.store;
+    assert_eq!(store.take_sign_in(first.state).await.unwrap(), None);
+    let kept = store.take_sign_in(second.state.clone()).await.unwrap();
+    assert_eq!(kept, Some(second));
 }

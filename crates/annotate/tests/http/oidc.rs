@@ -1,6 +1,10 @@
 //! Sign-in by a provider: who is let in, and everything that keeps somebody out.
 
-use axum::http::StatusCode;
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use candor_annotate::store::Role;
@@ -101,6 +105,32 @@ async fn an_account_is_that_of_the_subject_and_of_nobody_with_its_name() {
     assert_refused(&lab.sign_in().await, "disabled");
     let told = lab.site.get("/api/admin/events", &other).await.text();
     assert!(told.contains("Anna (2)") && !told.contains(SECRET));
+}
+
+#[tokio::test]
+async fn one_address_cannot_begin_any_number() {
+    let lab = Lab::with_groups().await;
+    let ask = async |path: &str, cookie: &str, address: [u8; 4]| {
+        let request = Request::builder().uri(path).header("cookie", cookie);
+        let mut request = request.body(Body::empty()).unwrap();
+        let peer = ConnectInfo(SocketAddr::from((address, 4000)));
+        request.extensions_mut().insert(peer);
+        lab.site.send(request).await.status
+    };
+    let (one, other) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+    for _ in 0..100 {
+        assert_eq!(ask("/oidc", "", one).await, StatusCode::SEE_OTHER);
+    }
+    assert_eq!(ask("/oidc", "", one).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(ask("/oidc", "", other).await, StatusCode::SEE_OTHER);
+    // Whoever finishes one may begin another.
+    let begun = lab.begin().await;
+    let path = format!("/oidc/callback?code=c&state={}", begun.asked["state"]);
+    assert_eq!(ask(&path, &begun.cookie, one).await, StatusCode::SEE_OTHER);
+    assert_eq!(ask("/oidc", "", one).await, StatusCode::SEE_OTHER);
+    assert_eq!(ask("/oidc", "", one).await, StatusCode::TOO_MANY_REQUESTS);
+    lab.site.clock.pass(10 * 60 * 1000);
+    assert_eq!(ask("/oidc", "", one).await, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]

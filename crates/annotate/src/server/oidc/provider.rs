@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
 
+use super::begun::Begun;
 use super::id_token::{self, Expected, Fault};
 use super::keys::Keys;
 use crate::error::AnnotateError;
@@ -49,6 +50,7 @@ pub(in crate::server) struct Provider {
     secret: Option<Secret>,
     client: Client,
     known: Mutex<Known>,
+    pub(super) begun: Begun,
 }
 
 /// What the provider answers to a code.
@@ -79,6 +81,7 @@ impl Provider {
             })?,
             oidc: oidc.clone(),
             known: Mutex::default(),
+            begun: Begun::default(),
         })
     }
 

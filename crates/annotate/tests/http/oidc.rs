@@ -273,10 +273,58 @@ async fn a_new_key_of_the_provider_is_asked_for_once() {
         session(&lab.sign_in().await).is_some(),
         "the new key is found"
     );
-    lab.says().head["kid"] = "third".into();
-    let before = lab.says().keys.clone();
-    lab.says().keys = json!({"keys": [before["keys"][0], {"kid": "third"}]});
+    // One that comes right after it waits: anybody could send tokens that make the app ask.
+    {
+        let mut says = lab.says();
+        assert_eq!(says.n_keys, 2);
+        let second = says.keys["keys"][0].clone();
+        says.key = new_key();
+        says.head["kid"] = "third".into();
+        says.keys = json!({"keys": [second, published(&says.key, "third")]});
+    }
     assert_refused(&lab.sign_in().await, "does not publish");
+    let says = lab.says();
+    assert_eq!((says.n_keys, says.n_configuration), (2, 1));
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_answer_is_left_alone_and_what_it_said_holds() {
+    let lab = Lab::with_groups().await;
+    lab.says().status = StatusCode::BAD_GATEWAY;
+    for _ in 0..3 {
+        let reply = lab.site.get("/oidc", "").await;
+        assert_refused(&reply, "its configuration: status 502");
+    }
+    assert_eq!(lab.says().n_configuration, 1);
+
+    let lab = Lab::with_groups().await;
+    assert!(session(&lab.sign_in().await).is_some());
+    {
+        let mut says = lab.says();
+        says.status = StatusCode::BAD_GATEWAY;
+        says.head["kid"] = "second".into();
+    }
+    for _ in 0..3 {
+        assert_refused(&lab.sign_in().await, "does not publish");
+    }
+    assert_eq!(lab.says().n_keys, 2);
+    lab.says().head["kid"] = "first".into();
+    assert!(session(&lab.sign_in().await).is_some());
+}
+
+#[tokio::test]
+async fn what_the_provider_names_is_private_and_what_it_says_is_bounded() {
+    for endpoint in ["authorization_endpoint", "token_endpoint", "jwks_uri"] {
+        let lab = Lab::with_groups().await;
+        lab.says().configuration = json!({endpoint: "http://login.example/"});
+        let reply = lab.site.get("/oidc", "").await;
+        assert_refused(&reply, "which is not https");
+    }
+    let lab = Lab::with_groups().await;
+    // JSON all the same, so that it is the size that is refused.
+    lab.says().configuration = json!({"more": "x".repeat(1 << 20)});
+    let reply = lab.site.get("/oidc", "").await;
+    assert_refused(&reply, "more than 1048576 bytes");
 }
 
 #[tokio::test]

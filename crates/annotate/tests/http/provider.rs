@@ -45,6 +45,8 @@ pub struct Says {
     pub issuer: String,
     pub key: EcdsaKeyPair,
     pub keys: Value,
+    /// What the configuration has otherwise.
+    pub configuration: Value,
     pub head: Value,
     /// The claims, but for what `changed` has otherwise; a null leaves one out.
     pub claims: Value,
@@ -52,6 +54,11 @@ pub struct Says {
     pub challenge: String,
     /// Headers and forms of the exchanges.
     pub asked: Vec<(HeaderMap, HashMap<String, String>)>,
+    /// Requests of the configuration and of the keys.
+    pub n_configuration: usize,
+    pub n_keys: usize,
+    /// What both are answered with.
+    pub status: StatusCode,
 }
 
 impl Says {
@@ -84,16 +91,24 @@ impl Says {
 
 type Shared = Arc<Mutex<Says>>;
 
-async fn configuration(State(says): State<Shared>) -> Json<Value> {
-    let issuer = says.lock().unwrap().issuer.clone();
-    Json(json!({
+async fn configuration(State(says): State<Shared>) -> (StatusCode, Json<Value>) {
+    let mut says = says.lock().unwrap();
+    says.n_configuration += 1;
+    let issuer = &says.issuer;
+    let mut configuration = json!({
         "issuer": issuer, "authorization_endpoint": format!("{issuer}/authorize?tenant=1"),
         "token_endpoint": format!("{issuer}/token"), "jwks_uri": format!("{issuer}/keys")
-    }))
+    });
+    for (name, value) in says.configuration.as_object().unwrap() {
+        configuration[name.as_str()] = value.clone();
+    }
+    (says.status, Json(configuration))
 }
 
-async fn keys(State(says): State<Shared>) -> Json<Value> {
-    Json(says.lock().unwrap().keys.clone())
+async fn keys(State(says): State<Shared>) -> (StatusCode, Json<Value>) {
+    let mut says = says.lock().unwrap();
+    says.n_keys += 1;
+    (says.status, Json(says.keys.clone()))
 }
 
 async fn exchange(
@@ -145,6 +160,10 @@ impl Lab {
             changed: json!({}),
             challenge: String::new(),
             asked: Vec::new(),
+            configuration: json!({}),
+            n_configuration: 0,
+            n_keys: 0,
+            status: StatusCode::OK,
             issuer: issuer.clone(),
             key,
         }));

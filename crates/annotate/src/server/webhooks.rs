@@ -74,15 +74,17 @@ impl Target {
             source: io::Error::other(reason),
         };
         let secret = hook.secret.read(project)?;
+        let url = Url::parse(&hook.url).map_err(|error| refused(error.to_string()))?;
         let client = outgoing::client();
-        let client = if hook.allow_private {
-            client
-        } else {
-            outgoing::public_only(client)
+        let client = match (hook.allow_private, url.scheme()) {
+            (false, _) => outgoing::public_only(client),
+            // A proxy could read it, and does not know this machine's own network.
+            (true, "http") => client.no_proxy(),
+            (true, _) => client,
         };
         Ok(Self {
             name: hook.name.clone(),
-            url: Url::parse(&hook.url).map_err(|error| refused(error.to_string()))?,
+            url,
             key: key(secret.expose()).map_err(refused)?,
             client: client
                 .build()

@@ -107,7 +107,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Serves until `stop` is done, then finishes the requests under way, for a few seconds at most.
 ///
 /// # Errors
-/// [`AnnotateError`] when the images that could not be shown cannot be looked at again.
+/// [`AnnotateError`] when the images that could not be shown, or what is to be told, cannot be looked at again.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
@@ -128,6 +128,7 @@ pub async fn serve_all(
     let stores: Vec<Store> = apps.iter().map(|app| app.store.clone()).collect();
     for store in &stores {
         store.retry_unshown().await?;
+        store.give_up_on_removed_webhooks().await?;
     }
     let behind_proxy = apps.iter().any(|app| app.project.server.behind_proxy);
     let connections = candor_web::max_connections();

@@ -162,6 +162,23 @@ on_both! {
         office.answer(&people[0], &back, first(good(&back))).await.unwrap();
         assert_eq!(due(&office).await, ["item_decided"]);
     };
+
+    what_a_removed_webhook_was_to_be_told_is_given_up(HOOK) |office: Box<Office>| async move {
+        office.work(2).await;
+        let people = office.annotators(1).await;
+        let task = office.claim(&people[0]).await.unwrap();
+        office.answer(&people[0], &task, first(good(&task))).await.unwrap();
+        office.store.give_up_on_removed_webhooks().await.unwrap();
+        let mut office = office.restarted().await;
+        office.project.webhooks[0].name = "other".into();
+        let office = office.restarted().await;
+        office.store.give_up_on_removed_webhooks().await.unwrap();
+        let events = office.store.events(0).await.unwrap();
+        let given_up: Vec<_> = events.iter().filter(|event| event.kind == "webhook_given_up").collect();
+        assert_eq!(given_up.len(), 1);
+        assert_eq!((given_up[0].data["webhook"].as_str(), given_up[0].data["tries"].as_i64()), (Some("dash"), Some(0)));
+        assert_eq!(office.store.due_delivery("dash").await.unwrap(), None);
+    };
 }
 
 /// On SQLite alone: PostgreSQL has the same statements, and a commit for each.

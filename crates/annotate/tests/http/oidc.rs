@@ -328,6 +328,15 @@ async fn what_the_provider_names_is_private_and_what_it_says_is_bounded() {
 }
 
 #[tokio::test]
+async fn the_cookie_of_an_attempt_is_no_other_projects_session() {
+    // The session of a project at `kitchens-sign-in` is in `__Host-candor.kitchens-sign-in`.
+    let lab = Lab::open_at("path = \"kitchens\"\n", "everybody = \"annotator\"\n").await;
+    let begun = lab.begin().await;
+    let (name, _) = begun.cookie.split_once('=').unwrap();
+    assert_eq!(name, "__Host-candor-sign-in.kitchens");
+}
+
+#[tokio::test]
 async fn without_a_provider_there_is_no_such_page() {
     let site = Site::open().await;
     for path in ["/oidc", "/oidc/callback?code=c&state=s"] {

@@ -147,6 +147,11 @@ pub struct Begun {
 
 impl Lab {
     pub async fn open(roles: &str) -> Self {
+        Self::open_at("", roles).await
+    }
+
+    /// The same with more lines in the `[server]` of the site.
+    pub async fn open_at(server: &str, roles: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         let key = new_key();
@@ -177,11 +182,11 @@ impl Lab {
         let folder = tempfile::tempdir().unwrap();
         let secret = folder.path().join("secret");
         std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
-        let site = Site::open_with(&format!(
+        let more = format!(
             "[oidc]\nissuer = {issuer:?}\nclient_id = \"candor\"\nclient_secret_file = {secret:?}\n\
              name = \"the <lab>\"\n{roles}"
-        ))
-        .await;
+        );
+        let site = Site::open_at(server, &more).await;
         Self {
             site,
             says,

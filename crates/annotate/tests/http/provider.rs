@@ -261,6 +261,8 @@ pub fn session(reply: &Reply) -> Option<String> {
 pub fn assert_refused(reply: &Reply, words: &str) {
     assert_eq!(reply.status, StatusCode::FORBIDDEN, "{words}");
     assert!(session(reply).is_none(), "{words}");
+    // The page says what the log does.
+    assert!(!reply.text().contains(SECRET), "{words}");
     assert!(
         reply.text().contains(words),
         "{words} is not in {}",

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["serve", project] => command::serve(&PathBuf::from(project)),
+        ["serve", project] => command::serve(&[PathBuf::from(project)]),
         ["invite", project, role] => {
             let role = match *role {
                 "admin" => Role::Admin,

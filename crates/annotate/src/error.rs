@@ -100,6 +100,20 @@ pub enum AnnotateError {
         /// The item's id.
         name: String,
     },
+    /// An image is not at the URL of an import's images.
+    #[error(
+        "cannot fetch the image {image} from {url}; check `images` of the import, that the image is there, and the credentials in the \
+         environment"
+    )]
+    NotThere {
+        /// Its name in the rows.
+        image: String,
+        /// The URL.
+        url: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// There is nothing to export.
     #[error("nothing to export as {format}: {found}; {remedy}")]
     NothingToExport {

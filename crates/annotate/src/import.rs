@@ -11,21 +11,26 @@ mod question_type;
 mod remote;
 mod scores;
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
+use candor_data::formats::images::{Embedded, content_name};
 use candor_data::formats::tools::{Taken, argilla, label_studio};
+use candor_data::image::decode_bytes;
 use candor_data::preference::placeholder_fault;
 use candor_data::{Comparison, DataError, Judgement, Place, Spot, shown};
 
 pub use self::images::provide as provide_images;
 use crate::answer::Pick;
-use crate::error::AnnotateError;
+use crate::error::{AnnotateError, Refusal};
 use crate::project::{Import, ImportFormat, Kind, Project};
 use crate::store::{Known, NewItem, Store};
 use crate::task::Expected;
 
 /// Images that a page shows beside two answers, at most.
 const MAX_IMAGES: usize = 20;
+/// Rows of a file that is added while people work: their changes wait while its rows are written.
+const MAX_ADDED: usize = 2000;
 
 /// What an import came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,7 +56,7 @@ pub struct Comparisons {
 ///
 /// # Errors
 /// [`AnnotateError::Data`] if a file cannot be read, a row could not be trained on, or an image is missing or damaged;
-/// [`AnnotateError::Changed`].
+/// [`AnnotateError::NotThere`] and [`AnnotateError::Io`] if one cannot be fetched; [`AnnotateError::Changed`].
 pub async fn all(
     project: &Project,
     store: &Store,
@@ -87,17 +92,91 @@ pub async fn one(
     })
 }
 
+/// Imports `file`, which is none of the project's, by the rules of an import of the project. That one's scores are of the rows in its
+/// own file: where it has some, new items come after all that have one. Items that are there keep their places. Where it is refused, no
+/// image that was inside it is left.
+///
+/// # Errors
+/// As [`all`]; [`Refusal::Invalid`] for more than 2000 rows, [`AnnotateError::NotThere`] for an image that is not at the URL of the import.
+pub async fn added(
+    project: &Project,
+    store: &Store,
+    import: &Import,
+    file: &Path,
+) -> Result<Imported, AnnotateError> {
+    let mut written = Vec::new();
+    let added = add(project, store, import, file, &mut written).await;
+    if added.is_err() {
+        for image in written {
+            drop(std::fs::remove_file(image));
+        }
+    }
+    added
+}
+
+/// [`added`]; `written` are the images that were inside the file and are in the folder because of it.
+async fn add(
+    project: &Project,
+    store: &Store,
+    import: &Import,
+    file: &Path,
+    written: &mut Vec<PathBuf>,
+) -> Result<Imported, AnnotateError> {
+    let folder = images::folder(project, import);
+    let limits = project.image_limits();
+    let mut keep = |bytes: &[u8]| {
+        let name = content_name(bytes);
+        decode_bytes(Path::new(&name), bytes, &limits)?;
+        let path = folder.as_ref().map(|folder| folder.join(name));
+        written.extend(path.filter(|path| !path.exists()));
+        images::keep(file, folder.as_deref(), bytes)
+    };
+    let unscored = Import {
+        scores: None,
+        ..import.clone()
+    };
+    let mut read = comparisons(project, &unscored, file, &mut keep)?;
+    let n_rows = read.items.len();
+    if n_rows > MAX_ADDED {
+        let remedy = "send at most 2000 at a time, so that nobody who answers waits for it";
+        return Err(Refusal::invalid("body", format!("found {n_rows} rows"), remedy).into());
+    }
+    let ranks = store.item_ranks(import.kind).await?;
+    let last = if import.scores.is_some() {
+        scores::LAST
+    } else {
+        0
+    };
+    for item in &mut read.items {
+        item.rank = ranks.get(&item.name).copied().unwrap_or(last);
+    }
+    let known: HashSet<String> = ranks.into_keys().collect();
+    provide_images(project, import, file, &read, &known, &|_, _| {}).await?;
+    Ok(Imported {
+        n_new: store.import(file, read.items).await?,
+        n_equal: read.n_equal,
+    })
+}
+
 /// The comparisons of one file; their images may not be there yet ([`provide_images`]).
 ///
 /// # Errors
 /// [`AnnotateError::Data`] if the file cannot be read or a row could not be trained on.
 pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Comparisons, AnnotateError> {
+    let folder = images::folder(project, import);
+    let mut keep = |bytes: &[u8]| images::keep(file, folder.as_deref(), bytes);
+    comparisons(project, import, file, &mut keep)
+}
+
+/// [`read`], where `keep` is what becomes of an image inside the file.
+fn comparisons(
+    project: &Project,
+    import: &Import,
+    file: &Path,
+    keep: Embedded<'_>,
+) -> Result<Comparisons, AnnotateError> {
     let all = match import.format {
-        ImportFormat::Comparisons(format) => {
-            let folder = images::folder(project, import);
-            let mut keep = |bytes: &[u8]| images::keep(file, folder.as_deref(), bytes);
-            format.read(file, &mut keep)?
-        }
+        ImportFormat::Comparisons(format) => format.read(file, keep)?,
         ImportFormat::Answers => return Ok(answers::read(import, file)?),
         ImportFormat::LabelStudio => taken(import.kind, file, label_studio::read(file)?)?,
         ImportFormat::Argilla => taken(import.kind, file, argilla::read(file)?)?,

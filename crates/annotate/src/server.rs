@@ -29,7 +29,6 @@ use std::time::Duration;
 use axum::response::Redirect;
 use candor_web::Limits;
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
 
 use self::images::Images;
 use self::machines::Recent;
@@ -57,8 +56,6 @@ pub struct App {
     quality: Arc<Kept>,
     provider: Option<Provider>,
     webhooks: Vec<Target>,
-    /// Held by whoever imports over HTTP.
-    imports: Mutex<()>,
 }
 
 impl App {
@@ -80,7 +77,6 @@ impl App {
                 .map(|oidc| Provider::new(&project, oidc))
                 .transpose()?,
             webhooks: webhooks::targets(&project)?,
-            imports: Mutex::default(),
             project,
             store,
         }))
@@ -107,7 +103,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Serves until `stop` is done, then finishes the requests under way, for a few seconds at most.
 ///
 /// # Errors
-/// [`AnnotateError`] when the images that could not be shown cannot be looked at again.
+/// [`AnnotateError`] when the images that could not be shown, or what is to be told, cannot be looked at again.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
@@ -128,6 +124,7 @@ pub async fn serve_all(
     let stores: Vec<Store> = apps.iter().map(|app| app.store.clone()).collect();
     for store in &stores {
         store.retry_unshown().await?;
+        store.give_up_on_removed_webhooks().await?;
     }
     let behind_proxy = apps.iter().any(|app| app.project.server.behind_proxy);
     let connections = candor_web::max_connections();

@@ -36,6 +36,38 @@ pub fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), DataError> {
+    place(path, fill, |beside| {
+        beside.persist(path).map(drop).map_err(|error| error.error)
+    })
+}
+
+/// [`write()`], but never over something that is there; says whether nothing was, also where others write at the same time.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, DataError> {
+    let mut is_new = true;
+    place(
+        path,
+        |file| file.write_all(bytes),
+        |beside| match beside.persist_noclobber(path) {
+            Ok(_) => Ok(()),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+                is_new = false;
+                Ok(())
+            }
+            Err(error) => Err(error.error),
+        },
+    )?;
+    Ok(is_new)
+}
+
+/// Lets `fill` write a file beside `path`, which `persist` puts there.
+fn place(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+    persist: impl FnOnce(tempfile::NamedTempFile) -> io::Result<()>,
+) -> Result<(), DataError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -48,7 +80,7 @@ pub fn write_with(
             source,
         )
     })?;
-    write_beside_and_rename(path, folder, fill).map_err(|source| {
+    write_beside_and_rename(folder, fill, persist).map_err(|source| {
         refused(
             "write",
             path,
@@ -114,9 +146,9 @@ fn sync_tree(folder: &Path) -> io::Result<()> {
 }
 
 fn write_beside_and_rename(
-    path: &Path,
     folder: &Path,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
+    persist: impl FnOnce(tempfile::NamedTempFile) -> io::Result<()>,
 ) -> io::Result<()> {
     sweep_once(folder);
     let (mut beside, _lock) = held(
@@ -126,7 +158,7 @@ fn write_beside_and_rename(
     )?;
     fill(beside.as_file_mut())?;
     beside.as_file().sync_all()?;
-    beside.persist(path).map_err(|error| error.error)?;
+    persist(beside)?;
     sync_folder(folder)
 }
 
@@ -239,6 +271,17 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         let names = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
         assert_eq!(names, 1);
+    }
+
+    #[test]
+    fn what_is_new_takes_nobodys_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/file.txt");
+        assert!(write_new(&path, b"first").unwrap());
+        assert!(!write_new(&path, b"second").unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"first");
+        let names = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(names, 1, "nothing is left beside it");
     }
 
     #[test]

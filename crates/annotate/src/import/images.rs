@@ -38,7 +38,7 @@ fn no_folder(file: &Path, found: &str) -> DataError {
 /// are `known` were decoded when these came.
 ///
 /// # Errors
-/// [`AnnotateError::Io`] if one cannot be fetched, [`AnnotateError::Data`] if there is no folder, and for all at once that
+/// [`AnnotateError::NotThere`] or [`AnnotateError::Io`] if one cannot be fetched, [`AnnotateError::Data`] if there is no folder, and for all at once that
 /// are missing, have a name that leads out of the folder or cannot be decoded.
 pub async fn provide(
     project: &Project,

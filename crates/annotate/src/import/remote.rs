@@ -26,7 +26,7 @@ const MAX_BYTES: usize = 64 << 20;
 /// the folder are passed over: the check of all images refuses them.
 ///
 /// # Errors
-/// [`AnnotateError::Io`] names the first image that cannot be fetched.
+/// [`AnnotateError::NotThere`] or [`AnnotateError::Io`] names the first image that cannot be fetched.
 pub(super) async fn fetch(
     url: &str,
     folder: &Path,
@@ -76,11 +76,18 @@ impl<'a> Source<'a> {
         let Some(target) = path_in(folder, name) else {
             return Ok(());
         };
-        let bytes = self.read(name).await.map_err(|source| AnnotateError::Io {
-            action: "fetch the image",
-            place: format!("{name} from {}", self.url),
-            remedy: "check `images` of the import, that the image is there, and the credentials in the environment",
-            source,
+        let bytes = self.read(name).await.map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => AnnotateError::NotThere {
+                image: name.to_owned(),
+                url: self.url.to_owned(),
+                source,
+            },
+            _ => AnnotateError::Io {
+                action: "fetch the image",
+                place: format!("{name} from {}", self.url),
+                remedy: "check `images` of the import, that the image is there, and the credentials in the environment",
+                source,
+            },
         })?;
         Ok(atomic::write(&target, &bytes)?)
     }

@@ -15,6 +15,8 @@ use crate::store::NewItem;
 
 /// Steps of probability that ranks tell apart, from certain to undecided.
 const STEPS: f64 = 1e6;
+/// The rank of items without scores, later than all others.
+pub(super) const LAST: i64 = STEPS as i64;
 
 /// Ranks items by the scores in a file.
 pub(super) fn rank(items: &mut [NewItem], path: &Path) -> Result<(), DataError> {
@@ -25,7 +27,7 @@ pub(super) fn rank(items: &mut [NewItem], path: &Path) -> Result<(), DataError> 
     for item in items {
         let rank = ranks.get(&item.name).copied();
         n_unscored += usize::from(rank.is_none());
-        item.rank = rank.unwrap_or(STEPS as i64);
+        item.rank = rank.unwrap_or(LAST);
     }
     if n > 0 && n_unscored == n {
         return Err(DataError::Field {

@@ -11,9 +11,10 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Query, State};
 use candor_data::formats::images;
 use candor_data::image::decode_bytes;
-use candor_data::{atomic, sha256};
+use candor_data::{DataError, atomic, sha256};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::App;
 use super::bearer::MayImport;
@@ -29,6 +30,9 @@ const FOLDER: &str = "uploads";
 /// Longest name of an image, in bytes.
 const MAX_NAME: usize = 200;
 
+/// Held by whoever imports over HTTP. Projects may have folders in common, so there is one for all of a server's.
+static TURN: Mutex<()> = Mutex::const_new(());
+
 /// Query of `POST /api/admin/import`.
 #[derive(Deserialize)]
 pub(super) struct ImportQuery {
@@ -42,11 +46,7 @@ pub(super) async fn import(
     Query(query): Query<ImportQuery>,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Failure> {
-    let import = Import {
-        // They are of the rows in the project's file.
-        scores: None,
-        ..model(&app.project.imports, query.like.as_deref())?.clone()
-    };
+    let import = model(&app.project.imports, query.like.as_deref())?.clone();
     let bytes = whole(bytes)?;
     let runtime = tokio::runtime::Handle::current();
     let imported = to_its_end(move || runtime.block_on(take(&app, &import, &bytes))).await?;
@@ -122,7 +122,7 @@ fn model<'a>(imports: &'a [Import], like: Option<&str>) -> Result<&'a Import, Re
 
 /// Keeps the file and imports it. A file that is refused is not kept.
 async fn take(app: &App, import: &Import, bytes: &[u8]) -> Result<Imported, AnnotateError> {
-    let _turn = app.imports.lock().await;
+    let _turn = TURN.lock().await;
     let folder = app.project.resolve(Path::new(FOLDER));
     std::fs::create_dir_all(&folder).map_err(|source| AnnotateError::Io {
         action: "make",
@@ -138,11 +138,11 @@ async fn take(app: &App, import: &Import, bytes: &[u8]) -> Result<Imported, Anno
     if !is_known {
         atomic::write(&file, bytes)?;
     }
-    let imported = import::one(&app.project, &app.store, import, &file, &|_, _| {}).await;
+    let imported = import::added(&app.project, &app.store, import, &file).await;
     if imported.is_err() && !is_known {
         drop(std::fs::remove_file(&file));
     }
-    imported.map_err(of_sender)
+    imported.map_err(|error| of_sender(app, error))
 }
 
 /// Keeps an image under its name, unless another one has that, and returns the name.
@@ -152,14 +152,14 @@ fn keep_image(
     name: String,
     bytes: &[u8],
 ) -> Result<String, AnnotateError> {
-    let _turn = app.imports.blocking_lock();
+    let _turn = TURN.blocking_lock();
     let refused = |found: String| Refusal::invalid("name", found, "give the image another name");
     let plain = name.len() <= MAX_NAME && !name.chars().any(char::is_control);
     let path = images::path_in(folder, &name).filter(|path| plain && !path.is_dir());
     let path =
         path.ok_or_else(|| refused(format!("{name:?} is no name in the folder of images")))?;
     let limits = app.project.image_limits();
-    decode_bytes(Path::new(&name), bytes, &limits).map_err(|error| of_sender(error.into()))?;
+    decode_bytes(Path::new(&name), bytes, &limits).map_err(|error| of_sender(app, error.into()))?;
     match std::fs::read(&path) {
         Ok(there) if there == bytes => return Ok(name),
         Ok(_) => return Err(refused(format!("another image is {name:?}")).into()),
@@ -169,17 +169,28 @@ fn keep_image(
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|error| refused(error.to_string()))?;
     }
-    atomic::write(&path, bytes)?;
-    Ok(name)
+    // Another server may have the same folder.
+    if atomic::write_new(&path, bytes)? {
+        Ok(name)
+    } else {
+        Err(refused(format!("another image is {name:?}")).into())
+    }
 }
 
-/// What a file says is the affair of whoever sent it, who is told all of it.
-fn of_sender(error: AnnotateError) -> AnnotateError {
-    match error {
-        AnnotateError::Data(_) | AnnotateError::Changed { .. } => {
-            let remedy = "mend the file and send it again, nothing of it was imported";
-            Refusal::invalid("body", error.to_string().replace("; ", ", "), remedy).into()
+/// What a file says is the affair of whoever sent it, who is told all of it but where the project lies on this machine. What the disk
+/// refuses is not.
+fn of_sender(app: &App, error: AnnotateError) -> AnnotateError {
+    let is_ours = |source: &io::Error| source.kind() != io::ErrorKind::InvalidData;
+    let found = match &error {
+        AnnotateError::Data(DataError::Io { source, .. }) if is_ours(source) => return error,
+        AnnotateError::Data(_) | AnnotateError::Changed { .. } => error.to_string(),
+        AnnotateError::NotThere { image, .. } => {
+            format!("image {image:?} is not where the import has its images")
         }
-        error => error,
-    }
+        _ => return error,
+    };
+    let project = app.project.resolve(Path::new("")).display().to_string();
+    let found = found.replace(&project, "").replace("; ", ", ");
+    let remedy = "mend the file and send it again, nothing of it was imported";
+    Refusal::invalid("body", found, remedy).into()
 }

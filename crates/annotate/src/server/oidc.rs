@@ -3,6 +3,7 @@
 //! An attempt is bound to the browser that began it by a cookie, to this server by its state, which is good once, to the ID token
 //! by its nonce, and to the exchange of the code by its verifier. Passwords work beside it.
 
+mod begun;
 mod id_token;
 mod keys;
 mod provider;
@@ -18,20 +19,28 @@ use serde_json::Value;
 pub(super) use self::provider::Provider;
 use super::{App, pages, session};
 use crate::error::{AnnotateError, Refusal};
-use crate::store::{Guest, Person};
+use crate::store::{Attempt, Guest, Person};
 
 /// What the cookie of an attempt is called after.
 const ATTEMPT: &str = "sign-in";
 /// Longest name of a new person, in characters.
 const MAX_NAME: usize = 60;
 
-/// `GET /oidc`: begins an attempt.
-pub(super) async fn begin(State(app): State<Arc<App>>) -> Response {
+/// `GET /oidc`: begins an attempt, once the provider is known to answer.
+pub(super) async fn begin(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    peer: pages::Peer,
+) -> Response {
     let begun = async {
         let provider = app.provider.as_ref().ok_or(Refusal::NotFound("page"))?;
-        let attempt = app.store.begin_sign_in().await?;
+        let attempt = Attempt::fresh();
         let url = provider.address(&attempt).await.map_err(failed)?;
-        Ok::<_, AnnotateError>((attempt.state, url))
+        let address = pages::address(&app, &headers, &peer);
+        provider.begun.begin(address, app.store.unix_ms())?;
+        let state = attempt.state.clone();
+        app.store.begin_sign_in(attempt).await?;
+        Ok::<_, AnnotateError>((state, url))
     };
     match begun.await {
         Ok((state, url)) => {
@@ -55,11 +64,16 @@ pub(super) struct Callback {
 pub(super) async fn callback(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
+    peer: pages::Peer,
     Query(query): Query<Callback>,
 ) -> Response {
     let over = session::named_cookie(&app, ATTEMPT, "");
     match finish(&app, &headers, query).await {
         Ok(secret) => {
+            if let Some(provider) = &app.provider {
+                let address = pages::address(&app, &headers, &peer);
+                provider.begun.finished(address);
+            }
             let cookies = [
                 (header::SET_COOKIE, over),
                 (header::SET_COOKIE, session::cookie(&app, &secret)),
@@ -103,12 +117,12 @@ async fn finish(app: &App, headers: &HeaderMap, query: Callback) -> Result<Strin
 
 /// The account of whoever the claims are about.
 async fn admit(app: &App, provider: &Provider, claims: &Value) -> Result<Person, AnnotateError> {
-    let role = provider.oidc.role(claims).ok_or(Refusal::NoRole)?;
+    let role = provider.oidc.role(claims);
     let claim = &provider.oidc.name_claim;
     let name = claims[claim.as_str()].as_str().unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control()).collect();
     let name: String = name.trim().chars().take(MAX_NAME).collect();
-    if name.is_empty() {
+    if role.is_some() && name.is_empty() {
         let reason = format!(
             "its ID token has no {claim:?}; ask for the scope that gives it, or set oidc.name_claim"
         );

@@ -141,9 +141,9 @@ pub(super) struct Credentials {
 }
 
 /// The address of the browser, as far as it is known.
-type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
+pub(super) type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
 
-fn address(app: &App, headers: &HeaderMap, peer: &Peer) -> Option<IpAddr> {
+pub(super) fn address(app: &App, headers: &HeaderMap, peer: &Peer) -> Option<IpAddr> {
     if app.project.server.behind_proxy {
         let forwarded = headers.get_all("x-forwarded-for").iter().next_back()?;
         return forwarded

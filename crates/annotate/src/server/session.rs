@@ -25,7 +25,8 @@ fn cookie_name(app: &App, what: &str) -> String {
     let path = app.project.server.path.as_ref();
     let path = path.map_or_else(String::new, |path| format!(".{path}"));
     let dash = if what.is_empty() { "" } else { "-" };
-    format!("{host}candor{path}{dash}{what}")
+    // What it is comes before the path, which may end like it: paths have no full stop.
+    format!("{host}candor{dash}{what}{path}")
 }
 
 /// The session's secret in the cookies of a request; none where a program sends a token, which was not checked for where it comes

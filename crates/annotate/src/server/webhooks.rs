@@ -24,6 +24,8 @@ use crate::store::{Delivery, Store};
 const LOOK: Duration = Duration::from_secs(2);
 /// What a secret begins with that is bytes in base64; others are taken as they are.
 const ENCODED: &str = "whsec_";
+/// Shortest key, in bytes, as Standard Webhooks has it: a shorter one could be guessed.
+const MIN_KEY: usize = 24;
 
 /// A webhook, ready to be told.
 pub(super) struct Target {
@@ -40,12 +42,20 @@ pub(super) fn targets(project: &Project) -> Result<Vec<Target>, AnnotateError> {
 }
 
 /// The key that a secret stands for.
-fn key(secret: &str) -> Option<hmac::Key> {
+fn key(secret: &str) -> Result<hmac::Key, String> {
     let bytes = match secret.strip_prefix(ENCODED) {
-        Some(encoded) => STANDARD.decode(encoded).ok()?,
+        Some(encoded) => STANDARD
+            .decode(encoded)
+            .map_err(|_| format!("what follows {ENCODED} is no base64"))?,
         None => secret.as_bytes().to_owned(),
     };
-    Some(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+    if bytes.len() < MIN_KEY {
+        return Err(format!(
+            "the secret has {} bytes, expected {MIN_KEY} at least",
+            bytes.len()
+        ));
+    }
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
 
 /// The signature of a message.
@@ -64,17 +74,18 @@ impl Target {
             source: io::Error::other(reason),
         };
         let secret = hook.secret.read(project)?;
+        let url = Url::parse(&hook.url).map_err(|error| refused(error.to_string()))?;
         let client = outgoing::client();
-        let client = if hook.allow_private {
-            client
-        } else {
-            outgoing::public_only(client)
+        let client = match (hook.allow_private, url.scheme()) {
+            (false, _) => outgoing::public_only(client),
+            // A proxy could read it, and does not know this machine's own network.
+            (true, "http") => client.no_proxy(),
+            (true, _) => client,
         };
         Ok(Self {
             name: hook.name.clone(),
-            url: Url::parse(&hook.url).map_err(|error| refused(error.to_string()))?,
-            key: key(secret.expose())
-                .ok_or_else(|| refused("what follows whsec_ is no base64".to_owned()))?,
+            url,
+            key: key(secret.expose()).map_err(refused)?,
             client: client
                 .build()
                 .map_err(|error| refused(outgoing::reason(error)))?,
@@ -166,11 +177,20 @@ mod tests {
             signature(&encoded, id, 1_614_265_330, "{\"test\": 2432232314}"),
             "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
         );
-        let plain = key("plain secret").unwrap();
+        let plain = key("a plain secret of 28 letters").unwrap();
         assert_eq!(
             signature(&plain, "d-1", 1_800_000_000, "{}"),
-            "v1,1BM6KTKs4V/WV/2wRzY7Tuj36c+IRH9ptBPwTulKHO0="
+            "v1,S3YU17EJW7/CCgRIiCNs3ahOdTM/lWgchIarSZGfTcI="
         );
-        assert!(key("whsec_not base64").is_none());
+        // 23 letters, nothing at all, and 23 bytes in base64.
+        for (secret, words) in [
+            ("whsec_not base64", "no base64"),
+            ("a secret of 23 letters.", "has 23 bytes"),
+            ("whsec_", "has 0 bytes"),
+            ("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "has 23 bytes"),
+        ] {
+            let refused = key(secret).unwrap_err();
+            assert!(refused.contains(words), "{secret}: {refused}");
+        }
     }
 }

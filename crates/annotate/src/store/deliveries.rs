@@ -159,21 +159,59 @@ impl Store {
                     let values = values![next_at, &failed.delivery];
                     return connection.execute(sql, values).await.map(drop);
                 }
-                let sql = "DELETE FROM deliveries WHERE delivery = $1";
-                connection.execute(sql, values![&failed.delivery]).await?;
-                let event = Event {
-                    kind: "webhook_given_up",
-                    person: None,
-                    item: None,
-                    data: object!({
-                        "webhook": failed.hook, "delivery": failed.delivery, "tries": failed.tries, "body": failed.body
-                    }),
-                };
-                events::add(connection, rules, event).await.map(drop)
+                give_up(connection, rules, &failed).await
             })
         })
         .await
     }
+
+    /// Gives up what webhooks are to be told that the project does not have, or not under that name: nobody tells it.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn give_up_on_removed_webhooks(&self) -> Result<(), AnnotateError> {
+        self.write(|connection, rules| {
+            Box::pin(async move {
+                let sql =
+                    "SELECT delivery, hook, body, tries FROM deliveries ORDER BY made_at, delivery";
+                let rows = connection.rows(sql, values![]).await?;
+                for row in rows {
+                    let hook = row.text("hook")?;
+                    if rules.hooks.iter().any(|known| known.name == hook) {
+                        continue;
+                    }
+                    let waits = Delivery {
+                        delivery: row.text("delivery")?,
+                        hook,
+                        body: row.text("body")?,
+                        tries: row.int("tries")?,
+                    };
+                    give_up(connection, rules, &waits).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+/// Forgets a delivery, of which nothing but an event is left.
+async fn give_up(
+    connection: &mut Connection,
+    rules: &Rules,
+    delivery: &Delivery,
+) -> Result<(), AnnotateError> {
+    let sql = "DELETE FROM deliveries WHERE delivery = $1";
+    connection.execute(sql, values![&delivery.delivery]).await?;
+    let event = Event {
+        kind: "webhook_given_up",
+        person: None,
+        item: None,
+        data: object!({
+            "webhook": delivery.hook, "delivery": delivery.delivery, "tries": delivery.tries, "body": delivery.body
+        }),
+    };
+    events::add(connection, rules, event).await.map(drop)
 }
 
 /// How long the next try waits after so many.

@@ -1,6 +1,6 @@
 //! Items: what is compared, and the slots in which it is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,6 +188,18 @@ impl Store {
         let sql = "SELECT name FROM items WHERE kind = $1";
         let rows = self.read().await?.rows(sql, values![kind.name()]).await?;
         rows.iter().map(|row| row.text("name")).collect()
+    }
+
+    /// The ranks of all items of a kind, by their ids in their files.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn item_ranks(&self, kind: Kind) -> Result<HashMap<String, i64>, AnnotateError> {
+        let sql = "SELECT name, rank FROM items WHERE kind = $1";
+        let rows = self.read().await?.rows(sql, values![kind.name()]).await?;
+        rows.iter()
+            .map(|row| Ok((row.text("name")?, row.int("rank")?)))
+            .collect()
     }
 
     /// Where an item's images are, in their order; none for an item without one, or where there is no such item.

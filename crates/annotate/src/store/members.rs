@@ -7,6 +7,7 @@ use super::Store;
 use super::database::{Alone, Connection, values};
 use super::events::{self, Event};
 use super::people::{self, Person, Role, Stage};
+use super::tokens;
 use crate::error::{AnnotateError, Refusal};
 
 /// A person, for administrators.
@@ -93,7 +94,8 @@ impl Store {
         Ok((members, invites))
     }
 
-    /// Changes something about a person. Whoever is disabled is logged out at once.
+    /// Changes something about a person. Whoever is disabled is logged out at once, and the tokens of whoever is no administrator any
+    /// more are revoked.
     ///
     /// # Errors
     /// [`Refusal::NotFound`], [`Refusal::LastAdmin`].
@@ -126,6 +128,9 @@ impl Store {
                 }
                 if known.role == Role::Admin {
                     keep_an_admin(connection).await?;
+                    if change.disabled == Some(true) || change.role.is_some_and(|role| role != Role::Admin) {
+                        tokens::revoke_all_of(connection, rules, &person).await?;
+                    }
                 }
                 let event = Event {
                     kind: "amend",

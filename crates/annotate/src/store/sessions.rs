@@ -27,7 +27,8 @@ impl Store {
         .await
     }
 
-    /// Whose session it is, if it was used in the last `hours` and the account is not disabled.
+    /// Whose session it is, if it was used in the last `hours` and the account is not disabled. Whom a provider vouches for has it for so
+    /// long after it began, used or not: then the provider is asked again.
     ///
     /// # Errors
     /// As the database says.
@@ -36,7 +37,8 @@ impl Store {
         let hash = token::hashed(secret);
         let sql = "SELECT p.person, p.number, p.name, p.role, p.attempt, p.attempts_from, p.guidelines_at, p.trained_at, s.seen_at \
                    FROM sessions s JOIN people p ON p.person = s.person \
-                   WHERE s.token_hash = $1 AND s.seen_at > $2 AND p.disabled = 0";
+                   WHERE s.token_hash = $1 AND s.seen_at > $2 AND p.disabled = 0 \
+                   AND (s.created_at > $2 OR NOT EXISTS (SELECT 1 FROM identities i WHERE i.person = p.person))";
         let oldest = now - i64::from(hours) * 3_600_000;
         let row = self.read().await?.row(sql, values![&hash, oldest]).await?;
         let Some(row) = row else {

@@ -6,7 +6,7 @@ use super::Store;
 use super::database::{Connection, values};
 use super::events::{self, Event};
 use super::people::{self, Person, Role};
-use super::{Rules, members};
+use super::{Rules, members, tokens};
 use crate::error::{AnnotateError, Refusal};
 use crate::token;
 
@@ -39,10 +39,22 @@ pub struct Guest {
     pub subject: String,
     /// The name of a new account.
     pub name: String,
-    /// What they may do.
-    pub role: Role,
-    /// Whether an account that is there gets that role too.
+    /// What they may do; none where the provider gives them no part in the project.
+    pub role: Option<Role>,
+    /// Whether an account that is there gets that role too, or is closed where there is none.
     pub follows: bool,
+}
+
+impl Attempt {
+    /// One that nobody could guess.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self {
+            state: token::secret(),
+            nonce: token::secret(),
+            verifier: token::secret(),
+        }
+    }
 }
 
 impl Store {
@@ -50,14 +62,9 @@ impl Store {
     ///
     /// # Errors
     /// As the database says.
-    pub async fn begin_sign_in(&self) -> Result<Attempt, AnnotateError> {
-        self.write(|connection, rules| {
+    pub async fn begin_sign_in(&self, attempt: Attempt) -> Result<(), AnnotateError> {
+        self.write(move |connection, rules| {
             Box::pin(async move {
-                let attempt = Attempt {
-                    state: token::secret(),
-                    nonce: token::secret(),
-                    verifier: token::secret(),
-                };
                 let now = rules.unix_now();
                 let sql = "SELECT expires_at FROM sign_ins ORDER BY expires_at DESC LIMIT 1 OFFSET $1";
                 let last = connection.int(sql, values![MAX_ATTEMPTS]).await?;
@@ -70,8 +77,7 @@ impl Store {
                     &attempt.verifier,
                     now + ATTEMPT_MS
                 ];
-                connection.execute(sql, values).await?;
-                Ok(attempt)
+                connection.execute(sql, values).await.map(drop)
             })
         })
         .await
@@ -104,41 +110,76 @@ impl Store {
     /// theirs, whatever its name: nobody but the provider says who has which name there.
     ///
     /// # Errors
-    /// [`Refusal::Disabled`], [`Refusal::LastAdmin`] if the last administrator would be none any more.
+    /// [`Refusal::NoRole`] for somebody without one, whose account is closed where it follows the provider; [`Refusal::Disabled`],
+    /// [`Refusal::LastAdmin`] if the last administrator would be none any more.
     pub async fn admit(&self, guest: Guest) -> Result<Person, AnnotateError> {
-        self.write(move |connection, rules| {
+        let admitted: Option<Person> = self.write(move |connection, rules| {
             Box::pin(async move {
                 let sql = "SELECT p.person, p.disabled FROM identities i JOIN people p ON p.person = i.person \
                            WHERE i.issuer = $1 AND i.subject = $2";
                 let row = connection.row(sql, values![&guest.issuer, &guest.subject]).await?;
+                let Some(role) = guest.role else {
+                    if let Some(row) = row.filter(|_| guest.follows) {
+                        shut_out(connection, rules, &guest.issuer, &row.text("person")?).await?;
+                    }
+                    // An error would take it back.
+                    return Ok(None);
+                };
                 let Some(row) = row else {
-                    let person = join(connection, rules, &guest).await?;
-                    return people::by_id(connection, &person).await;
+                    let person = join(connection, rules, &guest, role).await?;
+                    return people::by_id(connection, &person).await.map(Some);
                 };
                 if row.int("disabled")? != 0 {
                     return Err(Refusal::Disabled.into());
                 }
                 let person = people::by_id(connection, &row.text("person")?).await?;
-                if !guest.follows || person.role == guest.role {
-                    return Ok(person);
+                if !guest.follows || person.role == role {
+                    return Ok(Some(person));
                 }
                 let sql = "UPDATE people SET role = $1 WHERE person = $2";
-                connection.execute(sql, values![guest.role.name(), &person.person]).await?;
+                connection.execute(sql, values![role.name(), &person.person]).await?;
                 if person.role == Role::Admin {
                     members::keep_an_admin(connection).await?;
+                    tokens::revoke_all_of(connection, rules, &person.person).await?;
                 }
                 let event = Event {
                     kind: "amend",
                     person: None,
                     item: None,
-                    data: object!({"person": person.person, "role": guest.role, "issuer": guest.issuer}),
+                    data: object!({"person": person.person, "role": role, "issuer": guest.issuer}),
                 };
                 events::add(connection, rules, event).await?;
-                people::by_id(connection, &person.person).await
+                people::by_id(connection, &person.person).await.map(Some)
             })
         })
-        .await
+        .await?;
+        admitted.ok_or_else(|| Refusal::NoRole.into())
     }
+}
+
+/// Closes the account of somebody who has no part in the project any more. The last administrator's stays, since nobody else could open
+/// it again, but who is in is not any more.
+async fn shut_out(
+    connection: &mut Connection,
+    rules: &Rules,
+    issuer: &str,
+    person: &str,
+) -> Result<(), AnnotateError> {
+    let sql = "DELETE FROM sessions WHERE person = $1";
+    connection.execute(sql, values![person]).await?;
+    tokens::revoke_all_of(connection, rules, person).await?;
+    let sql = "UPDATE people SET disabled = 1 WHERE person = $1 AND disabled = 0 AND (role <> 'admin' OR EXISTS \
+               (SELECT 1 FROM people o WHERE o.role = 'admin' AND o.disabled = 0 AND o.person <> $1))";
+    if connection.execute(sql, values![person]).await? > 0 {
+        let event = Event {
+            kind: "amend",
+            person: None,
+            item: None,
+            data: object!({"person": person, "disabled": true, "issuer": issuer}),
+        };
+        events::add(connection, rules, event).await?;
+    }
+    Ok(())
 }
 
 /// Makes the account of a guest.
@@ -146,9 +187,10 @@ async fn join(
     connection: &mut Connection,
     rules: &Rules,
     guest: &Guest,
+    role: Role,
 ) -> Result<String, AnnotateError> {
     let name = free_name(connection, &guest.name).await?;
-    let person = people::add(connection, rules, &name, guest.role, NO_PASSWORD).await?;
+    let person = people::add(connection, rules, &name, role, NO_PASSWORD).await?;
     let now = rules.unix_now();
     let sql = "INSERT INTO identities (issuer, subject, person, linked_at) VALUES ($1, $2, $3, $4)";
     let values = values![&guest.issuer, &guest.subject, &person, now];
@@ -157,7 +199,7 @@ async fn join(
         kind: "join",
         person: Some(&person),
         item: None,
-        data: object!({"name": name, "role": guest.role, "issuer": guest.issuer}),
+        data: object!({"name": name, "role": role, "issuer": guest.issuer}),
     };
     events::add(connection, rules, event).await?;
     Ok(person)

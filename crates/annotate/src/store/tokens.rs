@@ -1,13 +1,14 @@
 //! Tokens of programs: a secret that a script sends with its requests, its hash here, and what it may do.
 //!
-//! A token is good while whoever made it is an administrator: nobody keeps a way in after their account is closed.
+//! A token is good while whoever made it is an administrator: nobody keeps a way in after their account is closed, and none comes back
+//! when it is opened again.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json as object;
 
-use super::Store;
-use super::database::{Row, json, values};
+use super::database::{Connection, Row, json, values};
 use super::events::{self, Event};
+use super::{Rules, Store};
 use crate::error::{AnnotateError, Refusal};
 use crate::token;
 
@@ -194,4 +195,15 @@ impl Store {
         }
         row.json("scopes").map(Some)
     }
+}
+
+/// Ends all tokens of somebody who is no administrator any more.
+pub(super) async fn revoke_all_of(
+    connection: &mut Connection,
+    rules: &Rules,
+    person: &str,
+) -> Result<(), AnnotateError> {
+    let sql = "UPDATE tokens SET revoked_at = $1 WHERE made_by = $2 AND revoked_at IS NULL";
+    let values = values![rules.unix_now(), person];
+    connection.execute(sql, values).await.map(drop)
 }

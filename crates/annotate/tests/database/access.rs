@@ -1,7 +1,7 @@
 //! Tokens, sign-ins and what webhooks are to be told, as the database keeps them.
 
 use candor_annotate::Refusal;
-use candor_annotate::store::{Guest, NewToken, Role, Scope};
+use candor_annotate::store::{Amendment, Attempt, Guest, NewToken, Role, Scope};
 
 use crate::office::{Office, START_MS, first, good, on_both, refusal};
 
@@ -13,7 +13,7 @@ fn guest(subject: &str, role: Role) -> Guest {
         issuer: "https://login.example".into(),
         subject: subject.into(),
         name: "Anna".into(),
-        role,
+        role: Some(role),
         follows: true,
     }
 }
@@ -47,8 +47,9 @@ on_both! {
     };
 
     a_sign_in_is_taken_once_and_in_time("") |office: Box<Office>| async move {
-        let begun = office.store.begin_sign_in().await.unwrap();
-        let late = office.store.begin_sign_in().await.unwrap();
+        let (begun, late) = (Attempt::fresh(), Attempt::fresh());
+        office.store.begin_sign_in(begun.clone()).await.unwrap();
+        office.store.begin_sign_in(late.clone()).await.unwrap();
         assert_eq!(office.store.take_sign_in(begun.state.clone()).await.unwrap(), Some(begun.clone()));
         assert_eq!(office.store.take_sign_in(begun.state).await.unwrap(), None);
         office.clock.pass(10 * 60 * 1000);
@@ -70,6 +71,54 @@ on_both! {
         office.store.admit(guest("2", Role::Admin)).await.unwrap();
         let lowered = office.store.admit(guest("1", Role::Adjudicator)).await.unwrap();
         assert_eq!((lowered.person, lowered.role), (first.person, Role::Adjudicator));
+    };
+
+    whom_a_provider_gives_no_role_any_more_is_shut_out("") |office: Box<Office>| async move {
+        let boss = office.person("boss", Role::Admin).await;
+        let anna = office.store.admit(guest("1", Role::Admin)).await.unwrap().person;
+        let session = office.store.start_session(anna.clone()).await.unwrap();
+        let new = NewToken { name: "nightly".into(), scopes: vec![Scope::Read], days: None };
+        let (_, secret, _) = office.store.make_token(anna.clone(), new).await.unwrap();
+        let dropped = || Guest { role: None, ..guest("1", Role::Admin) };
+        let kept = Guest { follows: false, ..dropped() };
+        assert_eq!(refusal(office.store.admit(kept).await), Refusal::NoRole);
+        assert!(office.store.session(&session, 12).await.unwrap().is_some());
+        for _ in 0..2 {
+            assert_eq!(refusal(office.store.admit(dropped()).await), Refusal::NoRole);
+        }
+        assert_eq!(office.store.session(&session, 12).await.unwrap(), None);
+        assert_eq!(office.store.scopes(&secret).await.unwrap(), None);
+        assert_eq!(refusal(office.store.admit(guest("1", Role::Admin)).await), Refusal::Disabled);
+        // Opened again, it is what the provider says, but neither session nor token comes back.
+        let open = Amendment { disabled: Some(false), ..Amendment::default() };
+        office.store.amend(boss, anna, open).await.unwrap();
+        assert_eq!(office.store.admit(guest("1", Role::Admin)).await.unwrap().role, Role::Admin);
+        assert_eq!(office.store.session(&session, 12).await.unwrap(), None);
+        assert_eq!(office.store.scopes(&secret).await.unwrap(), None);
+        let stranger = Guest { role: None, ..guest("2", Role::Annotator) };
+        assert_eq!(refusal(office.store.admit(stranger).await), Refusal::NoRole);
+        assert_eq!(office.store.members().await.unwrap().0.len(), 2, "nobody was made");
+    };
+
+    the_account_of_the_last_administrator_stays_and_whoever_is_in_is_not("") |office: Box<Office>| async move {
+        let last = office.store.admit(guest("1", Role::Admin)).await.unwrap();
+        let session = office.store.start_session(last.person.clone()).await.unwrap();
+        let dropped = Guest { role: None, ..guest("1", Role::Admin) };
+        assert_eq!(refusal(office.store.admit(dropped).await), Refusal::NoRole);
+        assert_eq!(office.store.session(&session, 12).await.unwrap(), None);
+        assert_eq!(office.store.admit(guest("1", Role::Admin)).await.unwrap(), last);
+    };
+
+    a_provider_is_asked_again_however_much_a_session_is_used("") |office: Box<Office>| async move {
+        let own = office.person("boss", Role::Admin).await;
+        let known = office.store.admit(guest("1", Role::Annotator)).await.unwrap().person;
+        let own = office.store.start_session(own).await.unwrap();
+        let known = office.store.start_session(known).await.unwrap();
+        for hour in 1..=12 {
+            office.clock.pass(3_600_000);
+            assert!(office.store.session(&own, 12).await.unwrap().is_some());
+            assert_eq!(office.store.session(&known, 12).await.unwrap().is_some(), hour < 12, "{hour}");
+        }
     };
 
     of_two_last_items_that_are_closed_at_once_one_finishes_the_project(HOOK) |office: Box<Office>| async move {
@@ -113,4 +162,40 @@ on_both! {
         office.answer(&people[0], &back, first(good(&back))).await.unwrap();
         assert_eq!(due(&office).await, ["item_decided"]);
     };
+
+    what_a_removed_webhook_was_to_be_told_is_given_up(HOOK) |office: Box<Office>| async move {
+        office.work(2).await;
+        let people = office.annotators(1).await;
+        let task = office.claim(&people[0]).await.unwrap();
+        office.answer(&people[0], &task, first(good(&task))).await.unwrap();
+        office.store.give_up_on_removed_webhooks().await.unwrap();
+        let mut office = office.restarted().await;
+        office.project.webhooks[0].name = "other".into();
+        let office = office.restarted().await;
+        office.store.give_up_on_removed_webhooks().await.unwrap();
+        let events = office.store.events(0).await.unwrap();
+        let given_up: Vec<_> = events.iter().filter(|event| event.kind == "webhook_given_up").collect();
+        assert_eq!(given_up.len(), 1);
+        assert_eq!((given_up[0].data["webhook"].as_str(), given_up[0].data["tries"].as_i64()), (Some("dash"), Some(0)));
+        assert_eq!(office.store.due_delivery("dash").await.unwrap(), None);
+    };
+}
+
+/// On SQLite alone: PostgreSQL has the same statements, and a commit for each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_very_many_attempts_the_oldest_is_forgotten() {
+    let office = Office::sqlite("").await;
+    let (first, second) = (Attempt::fresh(), Attempt::fresh());
+    for attempt in [&first, &second] {
+        office.store.begin_sign_in(attempt.clone()).await.unwrap();
+        office.clock.pass(1);
+    }
+    let more = (0..10_000).map(|_| office.store.begin_sign_in(Attempt::fresh()));
+    for begun in futures_util::future::join_all(more).await {
+        begun.unwrap();
+    }
+    let store = &office.store;
+    assert_eq!(store.take_sign_in(first.state).await.unwrap(), None);
+    let kept = store.take_sign_in(second.state.clone()).await.unwrap();
+    assert_eq!(kept, Some(second));
 }

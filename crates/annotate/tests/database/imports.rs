@@ -62,6 +62,36 @@ on_both! {
         assert_eq!(order, [2, 3, 1]);
     };
 
+    a_file_that_is_added_takes_no_place_from_what_has_scores("overlap = 1\n") |office: Box<Office>| async move {
+        let row = |name: &str| {
+            format!("{{\"id\": \"{name}\", \"prompt\": \"Hello?\", \"chosen\": \"good {name}\", \"rejected\": \"bad {name}\"}}\n")
+        };
+        let folder = office.folder();
+        std::fs::write(folder.join("rows.jsonl"), row("sure") + &row("unsure")).unwrap();
+        let scores = "{\"id\": \"sure\", \"scores\": [5.0, 0.0]}\n{\"id\": \"unsure\", \"scores\": [0.1, 0.0]}\n";
+        std::fs::write(folder.join("scores.jsonl"), scores).unwrap();
+        let added = folder.join("added.jsonl");
+        std::fs::write(&added, row("new") + &row("sure")).unwrap();
+        let mut project = office.project.clone();
+        project.imports = vec![Import {
+            file: "rows.jsonl".into(),
+            format: ComparisonFormat::Trl,
+            kind: Kind::Work,
+            images: None,
+            scores: Some("scores.jsonl".into()),
+        }];
+        import::all(&project, &office.store, &|_, _| ()).await.unwrap();
+        for n_new in [1, 0] {
+            let imported = import::added(&project, &office.store, &project.imports[0], &added).await.unwrap();
+            assert_eq!(imported, Imported { n_new, n_equal: 0 });
+        }
+        let anna = office.person("anna", Role::Annotator).await;
+        office.work_through(&anna, good).await;
+        let events = office.store.events(0).await.unwrap();
+        let order: Vec<i64> = events.iter().filter(|event| event.kind == "answer").filter_map(|event| event.item).collect();
+        assert_eq!(order, [2, 1, 3], "unsure, sure, new");
+    };
+
     what_is_imported_is_exported_so_that_it_can_be_trained_on("overlap = 1\n") |office: Box<Office>| async move {
         let folder = office.folder();
         std::fs::write(folder.join("a.png"), IMAGE).unwrap();

@@ -1,6 +1,10 @@
 //! Sign-in by a provider: who is let in, and everything that keeps somebody out.
 
-use axum::http::StatusCode;
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use candor_annotate::store::Role;
@@ -101,6 +105,43 @@ async fn an_account_is_that_of_the_subject_and_of_nobody_with_its_name() {
     assert_refused(&lab.sign_in().await, "disabled");
     let told = lab.site.get("/api/admin/events", &other).await.text();
     assert!(told.contains("Anna (2)") && !told.contains(SECRET));
+}
+
+#[tokio::test]
+async fn one_address_cannot_begin_any_number() {
+    let lab = Lab::with_groups().await;
+    let ask = async |path: &str, cookie: &str, address: [u8; 4]| {
+        let request = Request::builder().uri(path).header("cookie", cookie);
+        let mut request = request.body(Body::empty()).unwrap();
+        let peer = ConnectInfo(SocketAddr::from((address, 4000)));
+        request.extensions_mut().insert(peer);
+        lab.site.send(request).await.status
+    };
+    let (one, other) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+    for _ in 0..100 {
+        assert_eq!(ask("/oidc", "", one).await, StatusCode::SEE_OTHER);
+    }
+    assert_eq!(ask("/oidc", "", one).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(ask("/oidc", "", other).await, StatusCode::SEE_OTHER);
+    // Whoever finishes one may begin another.
+    let begun = lab.begin().await;
+    let path = format!("/oidc/callback?code=c&state={}", begun.asked["state"]);
+    assert_eq!(ask(&path, &begun.cookie, one).await, StatusCode::SEE_OTHER);
+    assert_eq!(ask("/oidc", "", one).await, StatusCode::SEE_OTHER);
+    assert_eq!(ask("/oidc", "", one).await, StatusCode::TOO_MANY_REQUESTS);
+    lab.site.clock.pass(10 * 60 * 1000);
+    assert_eq!(ask("/oidc", "", one).await, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn whoever_leaves_all_groups_is_out() {
+    let lab = Lab::with_groups().await;
+    let session = session(&lab.sign_in().await).unwrap();
+    // A name is of no matter any more.
+    lab.says().changed = json!({"groups": ["others"], "preferred_username": null});
+    assert_refused(&lab.sign_in().await, "no part in this project");
+    let me = lab.site.get("/api/me", &session).await;
+    assert_eq!(me.code(), "login_required");
 }
 
 #[tokio::test]
@@ -232,10 +273,67 @@ async fn a_new_key_of_the_provider_is_asked_for_once() {
         session(&lab.sign_in().await).is_some(),
         "the new key is found"
     );
-    lab.says().head["kid"] = "third".into();
-    let before = lab.says().keys.clone();
-    lab.says().keys = json!({"keys": [before["keys"][0], {"kid": "third"}]});
+    // One that comes right after it waits: anybody could send tokens that make the app ask.
+    {
+        let mut says = lab.says();
+        assert_eq!(says.n_keys, 2);
+        let second = says.keys["keys"][0].clone();
+        says.key = new_key();
+        says.head["kid"] = "third".into();
+        says.keys = json!({"keys": [second, published(&says.key, "third")]});
+    }
     assert_refused(&lab.sign_in().await, "does not publish");
+    let says = lab.says();
+    assert_eq!((says.n_keys, says.n_configuration), (2, 1));
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_answer_is_left_alone_and_what_it_said_holds() {
+    let lab = Lab::with_groups().await;
+    lab.says().status = StatusCode::BAD_GATEWAY;
+    for _ in 0..3 {
+        let reply = lab.site.get("/oidc", "").await;
+        assert_refused(&reply, "its configuration: status 502");
+    }
+    assert_eq!(lab.says().n_configuration, 1);
+
+    let lab = Lab::with_groups().await;
+    assert!(session(&lab.sign_in().await).is_some());
+    {
+        let mut says = lab.says();
+        says.status = StatusCode::BAD_GATEWAY;
+        says.head["kid"] = "second".into();
+    }
+    for _ in 0..3 {
+        assert_refused(&lab.sign_in().await, "does not publish");
+    }
+    assert_eq!(lab.says().n_keys, 2);
+    lab.says().head["kid"] = "first".into();
+    assert!(session(&lab.sign_in().await).is_some());
+}
+
+#[tokio::test]
+async fn what_the_provider_names_is_private_and_what_it_says_is_bounded() {
+    for endpoint in ["authorization_endpoint", "token_endpoint", "jwks_uri"] {
+        let lab = Lab::with_groups().await;
+        lab.says().configuration = json!({endpoint: "http://login.example/"});
+        let reply = lab.site.get("/oidc", "").await;
+        assert_refused(&reply, "which is not https");
+    }
+    let lab = Lab::with_groups().await;
+    // JSON all the same, so that it is the size that is refused.
+    lab.says().configuration = json!({"more": "x".repeat(1 << 20)});
+    let reply = lab.site.get("/oidc", "").await;
+    assert_refused(&reply, "more than 1048576 bytes");
+}
+
+#[tokio::test]
+async fn the_cookie_of_an_attempt_is_no_other_projects_session() {
+    // The session of a project at `kitchens-sign-in` is in `__Host-candor.kitchens-sign-in`.
+    let lab = Lab::open_at("path = \"kitchens\"\n", "everybody = \"annotator\"\n").await;
+    let begun = lab.begin().await;
+    let (name, _) = begun.cookie.split_once('=').unwrap();
+    assert_eq!(name, "__Host-candor-sign-in.kitchens");
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ pub struct Says {
     pub issuer: String,
     pub key: EcdsaKeyPair,
     pub keys: Value,
+    /// What the configuration has otherwise.
+    pub configuration: Value,
     pub head: Value,
     /// The claims, but for what `changed` has otherwise; a null leaves one out.
     pub claims: Value,
@@ -52,6 +54,11 @@ pub struct Says {
     pub challenge: String,
     /// Headers and forms of the exchanges.
     pub asked: Vec<(HeaderMap, HashMap<String, String>)>,
+    /// Requests of the configuration and of the keys.
+    pub n_configuration: usize,
+    pub n_keys: usize,
+    /// What both are answered with.
+    pub status: StatusCode,
 }
 
 impl Says {
@@ -84,16 +91,24 @@ impl Says {
 
 type Shared = Arc<Mutex<Says>>;
 
-async fn configuration(State(says): State<Shared>) -> Json<Value> {
-    let issuer = says.lock().unwrap().issuer.clone();
-    Json(json!({
+async fn configuration(State(says): State<Shared>) -> (StatusCode, Json<Value>) {
+    let mut says = says.lock().unwrap();
+    says.n_configuration += 1;
+    let issuer = &says.issuer;
+    let mut configuration = json!({
         "issuer": issuer, "authorization_endpoint": format!("{issuer}/authorize?tenant=1"),
         "token_endpoint": format!("{issuer}/token"), "jwks_uri": format!("{issuer}/keys")
-    }))
+    });
+    for (name, value) in says.configuration.as_object().unwrap() {
+        configuration[name.as_str()] = value.clone();
+    }
+    (says.status, Json(configuration))
 }
 
-async fn keys(State(says): State<Shared>) -> Json<Value> {
-    Json(says.lock().unwrap().keys.clone())
+async fn keys(State(says): State<Shared>) -> (StatusCode, Json<Value>) {
+    let mut says = says.lock().unwrap();
+    says.n_keys += 1;
+    (says.status, Json(says.keys.clone()))
 }
 
 async fn exchange(
@@ -132,6 +147,11 @@ pub struct Begun {
 
 impl Lab {
     pub async fn open(roles: &str) -> Self {
+        Self::open_at("", roles).await
+    }
+
+    /// The same with more lines in the `[server]` of the site.
+    pub async fn open_at(server: &str, roles: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         let key = new_key();
@@ -145,6 +165,10 @@ impl Lab {
             changed: json!({}),
             challenge: String::new(),
             asked: Vec::new(),
+            configuration: json!({}),
+            n_configuration: 0,
+            n_keys: 0,
+            status: StatusCode::OK,
             issuer: issuer.clone(),
             key,
         }));
@@ -158,11 +182,11 @@ impl Lab {
         let folder = tempfile::tempdir().unwrap();
         let secret = folder.path().join("secret");
         std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
-        let site = Site::open_with(&format!(
+        let more = format!(
             "[oidc]\nissuer = {issuer:?}\nclient_id = \"candor\"\nclient_secret_file = {secret:?}\n\
              name = \"the <lab>\"\n{roles}"
-        ))
-        .await;
+        );
+        let site = Site::open_at(server, &more).await;
         Self {
             site,
             says,
@@ -237,6 +261,8 @@ pub fn session(reply: &Reply) -> Option<String> {
 pub fn assert_refused(reply: &Reply, words: &str) {
     assert_eq!(reply.status, StatusCode::FORBIDDEN, "{words}");
     assert!(session(reply).is_none(), "{words}");
+    // The page says what the log does.
+    assert!(!reply.text().contains(SECRET), "{words}");
     assert!(
         reply.text().contains(words),
         "{words} is not in {}",

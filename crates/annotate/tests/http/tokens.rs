@@ -147,6 +147,14 @@ async fn a_token_is_as_good_as_whoever_made_it() {
     assert_eq!(changed.status, StatusCode::NO_CONTENT, "{}", changed.text());
     let reply = ask(&site, "GET", "/api/admin/overview", &secret, "").await;
     assert_eq!(reply.code(), "unknown_token");
+    // What nobody sees in the list does not come back with the role either.
+    let change = json!({"role": "admin", "disabled": null, "retrain": null});
+    let changed = site.post(&path, &boss, &change).await;
+    assert_eq!(changed.status, StatusCode::NO_CONTENT, "{}", changed.text());
+    let reply = ask(&site, "GET", "/api/admin/overview", &secret, "").await;
+    assert_eq!(reply.code(), "unknown_token");
+    let listed = site.get("/api/admin/tokens", &boss).await;
+    assert_eq!(listed.json()["tokens"], json!([]));
 }
 
 #[tokio::test]
@@ -184,7 +192,8 @@ async fn rows_come_in_by_the_rules_of_the_project() {
     let overview = ask(&site, "GET", "/api/admin/overview", &secret, "").await;
     assert_eq!(overview.json()["n_items"], 5);
 
-    // An image that is not there, one that leads elsewhere, another import, no row at all: nothing of it is taken.
+    let many: Value = (0..2001).map(|i| row(&format!("m-{i}"), "a.png")).collect();
+    // An image that is not there, one that leads elsewhere, another import, no row at all, too many: nothing of it is taken.
     for (like, rows, word) in [
         (
             "",
@@ -198,10 +207,13 @@ async fn rows_come_in_by_the_rules_of_the_project() {
             "other.json",
         ),
         ("", json!([]), "body"),
+        ("", many, "2001 rows"),
     ] {
         let reply = send(like, rows).await;
         assert_eq!(reply.code(), "invalid", "{}", reply.text());
         assert!(reply.text().contains(word), "{word} in {}", reply.text());
+        let place = site.folder().to_str().unwrap();
+        assert!(!reply.text().contains(place), "{}", reply.text());
     }
     let overview = ask(&site, "GET", "/api/admin/overview", &secret, "").await;
     assert_eq!(overview.json()["n_items"], 5);
@@ -278,4 +290,85 @@ async fn images_come_in_before_the_rows_that_name_them() {
     )
     .await;
     assert_eq!(done.json()["n_new"], 1, "{}", done.text());
+}
+
+/// Everywhere `new` instead of `old`, which is as long.
+fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for at in 0..bytes.len() {
+        if bytes[at..].starts_with(old) {
+            bytes[at..at + new.len()].copy_from_slice(new);
+        }
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn what_is_refused_leaves_no_image() {
+    let open = async |images: &str| {
+        let site = Site::open_with(&format!(
+            "[[import]]\nfile = \"rows.parquet\"\nformat = \"trl_parquet\"\nimages = {images:?}\n"
+        ))
+        .await;
+        let admin = site.session("admin", Role::Admin).await;
+        let (_, secret) = token(&site, &admin, &["import"], None).await;
+        (site, secret)
+    };
+    let rows = include_bytes!("../imports/trl.parquet");
+    let (site, secret) = open("images").await;
+    let send = async |bytes: Vec<u8>| ask(&site, "POST", "/api/admin/import", &secret, bytes).await;
+    let images = || {
+        let names = std::fs::read_dir(site.folder().join("images")).unwrap();
+        let mut names: Vec<String> = names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "a.png")
+            .collect();
+        names.sort();
+        names
+    };
+    let damaged = send(replaced(rows, b"IHDR", b"IHDX")).await;
+    assert_eq!(damaged.code(), "invalid", "{}", damaged.text());
+    assert!(images().is_empty(), "{:?}", images());
+
+    let done = send(rows.to_vec()).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.text());
+    let kept = images();
+    assert!(!kept.is_empty());
+    // Other content under the same names: what was there stays, and nothing comes.
+    let other = replaced(rows, b"A cup.", b"A cow.");
+    let changed = send(other.clone()).await;
+    assert!(
+        changed.text().contains("other content"),
+        "{}",
+        changed.text()
+    );
+    assert_eq!(images(), kept);
+    for name in &kept {
+        std::fs::remove_file(site.folder().join("images").join(name)).unwrap();
+    }
+    assert_eq!(send(other).await.code(), "invalid");
+    assert!(images().is_empty(), "{:?}", images());
+
+    // That no image can be written is not the sender's affair.
+    let (site, secret) = open("a.sqlite").await;
+    let refused = ask(&site, "POST", "/api/admin/import", &secret, rows.to_vec()).await;
+    assert_eq!(refused.code(), "internal");
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_at_the_url_is_the_senders_affair() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/photos", listener.local_addr().unwrap());
+    // It ends with the runtime of the test.
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new()).await });
+    let site = Site::open_with(&format!(
+        "[[import]]\nfile = \"rows.jsonl\"\nformat = \"trl\"\nimages = {url:?}\n"
+    ))
+    .await;
+    let admin = site.session("admin", Role::Admin).await;
+    let (_, secret) = token(&site, &admin, &["import"], None).await;
+    let row = json!({"images": ["no.png"], "prompt": [{"role": "user", "content": "What?"}], "chosen": "A cup.", "rejected": "A cat."});
+    let reply = ask(&site, "POST", "/api/admin/import", &secret, row.to_string()).await;
+    assert_eq!(reply.code(), "invalid", "{}", reply.text());
+    assert!(reply.text().contains("no.png") && !reply.text().contains(&url));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::routing::{any, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use candor_annotate::store::Role;
@@ -23,14 +23,24 @@ const SECRET: &str = "what messages are signed with";
 struct Hearer {
     status: StatusCode,
     heard: Vec<(HeaderMap, String)>,
+    /// Requests of the address that every answer leads to.
+    n_elsewhere: usize,
 }
 
 type Shared = Arc<Mutex<Hearer>>;
 
-async fn hear(State(hearer): State<Shared>, headers: HeaderMap, body: String) -> StatusCode {
+async fn hear(
+    State(hearer): State<Shared>,
+    headers: HeaderMap,
+    body: String,
+) -> (StatusCode, [(&'static str, &'static str); 1]) {
     let mut hearer = hearer.lock().unwrap();
     hearer.heard.push((headers, body));
-    hearer.status
+    (hearer.status, [("location", "/elsewhere")])
+}
+
+async fn elsewhere(State(hearer): State<Shared>) {
+    hearer.lock().unwrap().n_elsewhere += 1;
 }
 
 /// A site that tells somebody everything.
@@ -38,9 +48,11 @@ async fn open() -> (Site, Shared, tempfile::TempDir) {
     let hearer = Arc::new(Mutex::new(Hearer {
         status: StatusCode::NO_CONTENT,
         heard: Vec::new(),
+        n_elsewhere: 0,
     }));
     let router = Router::new()
         .route("/hook", post(hear))
+        .route("/elsewhere", any(elsewhere))
         .with_state(Arc::clone(&hearer));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -194,7 +206,7 @@ async fn what_happened_is_told_once_it_is_heard() {
 #[tokio::test]
 async fn what_nobody_hears_is_given_up_and_said() {
     let (site, hearer, _folder) = open().await;
-    hearer.lock().unwrap().status = StatusCode::MOVED_PERMANENTLY;
+    hearer.lock().unwrap().status = StatusCode::TEMPORARY_REDIRECT;
     for name in ["anna", "bert"] {
         let session = site.session(name, Role::Annotator).await;
         answer_all(&site, &session, |_| "one").await;
@@ -221,7 +233,8 @@ async fn what_nobody_hears_is_given_up_and_said() {
     );
     site.clock.pass(24 * 3_600_000);
     assert_eq!(site.deliver().await, 0);
-    assert_eq!(hearer.lock().unwrap().heard.len(), 4 * 20);
+    let hearer = hearer.lock().unwrap();
+    assert_eq!((hearer.heard.len(), hearer.n_elsewhere), (4 * 20, 0));
 }
 
 #[tokio::test]

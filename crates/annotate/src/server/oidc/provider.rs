@@ -1,6 +1,6 @@
 //! What the provider is asked: its configuration, its keys, and an ID token for a code.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -9,9 +9,9 @@ use reqwest::{Client, RequestBuilder, header};
 use ring::digest;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
 
+use super::begun::Begun;
 use super::id_token::{self, Expected, Fault};
 use super::keys::Keys;
 use crate::error::AnnotateError;
@@ -21,6 +21,8 @@ use crate::store::Attempt;
 
 /// How long configuration and keys are taken to be the provider's.
 const FRESH: Duration = Duration::from_hours(1);
+/// How long the provider is left alone after it did not answer.
+const QUIET: Duration = Duration::from_secs(5);
 /// How often keys are asked for anew because of a token with an unknown one: anybody can send such a token here.
 const ANEW: Duration = Duration::from_mins(1);
 
@@ -34,11 +36,62 @@ struct Configuration {
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
 }
 
-/// What is known of the provider.
+/// Something that the provider said, and when it last did not answer.
+struct Said<T> {
+    last: Option<(Instant, Arc<T>)>,
+    failed: Option<(Instant, String)>,
+}
+
+impl<T> Default for Said<T> {
+    fn default() -> Self {
+        Self {
+            last: None,
+            failed: None,
+        }
+    }
+}
+
+impl<T> Said<T> {
+    /// What holds without asking: what was said lately, or what came of asking a moment ago.
+    fn known(&self, anew: bool) -> Option<Result<Arc<T>, String>> {
+        if let Some((at, said)) = &self.last
+            && at.elapsed() < FRESH
+            && !anew
+        {
+            return Some(Ok(Arc::clone(said)));
+        }
+        let (at, reason) = self.failed.as_ref()?;
+        (at.elapsed() < QUIET).then(|| self.or_last(reason.clone()))
+    }
+
+    /// Takes in what came of asking.
+    fn take(&mut self, found: Result<T, String>) -> Result<Arc<T>, String> {
+        match found {
+            Ok(said) => {
+                let said = Arc::new(said);
+                self.last = Some((Instant::now(), Arc::clone(&said)));
+                self.failed = None;
+                Ok(said)
+            }
+            Err(reason) => {
+                self.failed = Some((Instant::now(), reason.clone()));
+                self.or_last(reason)
+            }
+        }
+    }
+
+    /// What was said last, however long ago, holds where the provider does not answer.
+    fn or_last(&self, reason: String) -> Result<Arc<T>, String> {
+        let last = self.last.as_ref().map(|(_, said)| Arc::clone(said));
+        last.ok_or(reason)
+    }
+}
+
+/// What is known of the provider. It is locked for moments: nobody waits for an answer that another one waits for.
 #[derive(Default)]
 struct Known {
-    configuration: Option<(Instant, Arc<Configuration>)>,
-    keys: Option<(Instant, Arc<Keys>)>,
+    configuration: Said<Configuration>,
+    keys: Said<Keys>,
     anew: Option<Instant>,
 }
 
@@ -49,6 +102,7 @@ pub(in crate::server) struct Provider {
     secret: Option<Secret>,
     client: Client,
     known: Mutex<Known>,
+    pub(super) begun: Begun,
 }
 
 /// What the provider answers to a code.
@@ -79,6 +133,7 @@ impl Provider {
             })?,
             oidc: oidc.clone(),
             known: Mutex::default(),
+            begun: Begun::default(),
         })
     }
 
@@ -176,13 +231,20 @@ impl Provider {
             .body(form.finish())
     }
 
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn configuration(&self) -> Result<Arc<Configuration>, String> {
-        let mut known = self.known.lock().await;
-        if let Some((at, configuration)) = &known.configuration
-            && at.elapsed() < FRESH
-        {
-            return Ok(Arc::clone(configuration));
+        let known = self.known().configuration.known(false);
+        if let Some(known) = known {
+            return known;
         }
+        let found = self.ask_configuration().await;
+        self.known().configuration.take(found)
+    }
+
+    async fn ask_configuration(&self) -> Result<Configuration, String> {
         let issuer = self.oidc.issuer.trim_end_matches('/');
         let url = format!("{issuer}/.well-known/openid-configuration");
         let found: Configuration = answer(self.client.get(url), "its configuration").await?;
@@ -200,29 +262,29 @@ impl Provider {
                 ));
             }
         }
-        let found = Arc::new(found);
-        known.configuration = Some((Instant::now(), Arc::clone(&found)));
         Ok(found)
     }
 
     /// The provider's keys, asked for anew where `anew` and not just done.
     async fn keys(&self, anew: bool) -> Result<Arc<Keys>, String> {
         let configuration = self.configuration().await?;
-        let mut known = self.known.lock().await;
-        let may_ask = anew && known.anew.is_none_or(|at| at.elapsed() > ANEW);
-        if let Some((at, keys)) = &known.keys
-            && at.elapsed() < FRESH
-            && !may_ask
-        {
-            return Ok(Arc::clone(keys));
+        if let Some(known) = self.known_keys(anew) {
+            return known;
         }
-        if may_ask {
+        let keys = self.client.get(&configuration.jwks_uri);
+        let set: Result<Value, String> = answer(keys, "its keys").await;
+        self.known().keys.take(set.map(|set| Keys::of(&set)))
+    }
+
+    /// The keys without asking; whoever is given none is to ask, and the only one for some time to do so because of an unknown key.
+    fn known_keys(&self, anew: bool) -> Option<Result<Arc<Keys>, String>> {
+        let mut known = self.known();
+        let may_ask = anew && known.anew.is_none_or(|at| at.elapsed() > ANEW);
+        let keys = known.keys.known(may_ask);
+        if may_ask && keys.is_none() {
             known.anew = Some(Instant::now());
         }
-        let set: Value = answer(self.client.get(&configuration.jwks_uri), "its keys").await?;
-        let keys = Arc::new(Keys::of(&set));
-        known.keys = Some((Instant::now(), Arc::clone(&keys)));
-        Ok(keys)
+        keys
     }
 }
 

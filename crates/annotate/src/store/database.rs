@@ -380,7 +380,7 @@ pub(crate) fn was_in_the_way(error: &AnnotateError) -> bool {
     let AnnotateError::Statement { source, .. } = error else {
         return false;
     };
-    let code = source.as_database_error().and_then(|error| error.code());
+    let code = (source.as_database_error()).and_then(sqlx::error::DatabaseError::code);
     // PostgreSQL's lock_not_available and deadlock_detected.
     code.is_some_and(|code| code == "55P03" || code == "40P01")
 }

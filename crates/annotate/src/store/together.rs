@@ -144,13 +144,10 @@ impl Door {
                 Err(_) => Some("it does not answer".to_owned()),
             };
             if reason != told {
-                match &reason {
-                    Some(reason) => {
-                        tracing::error!(
-                            "the database does not know this server any more: {reason}"
-                        );
-                    }
-                    None => tracing::info!("the database knows this server again"),
+                if let Some(reason) = &reason {
+                    tracing::error!("the database does not know this server any more: {reason}");
+                } else {
+                    tracing::info!("the database knows this server again");
                 }
                 told = reason;
             }

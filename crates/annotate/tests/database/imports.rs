@@ -75,7 +75,7 @@ on_both! {
         let mut project = office.project.clone();
         project.imports = vec![Import {
             file: "rows.jsonl".into(),
-            format: ComparisonFormat::Trl,
+            format: ImportFormat::Comparisons(ComparisonFormat::Trl),
             kind: Kind::Work,
             images: None,
             scores: Some("scores.jsonl".into()),

@@ -8,7 +8,7 @@ use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use candor_annotate::store::Role;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::browser::Site;
 use crate::provider::{Begun, Lab, NOW, SECRET, assert_refused, new_key, published, session};

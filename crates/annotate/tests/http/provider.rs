@@ -183,8 +183,9 @@ impl Lab {
         let secret = folder.path().join("secret");
         std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
         let more = format!(
-            "[oidc]\nissuer = {issuer:?}\nclient_id = \"candor\"\nclient_secret_file = {secret:?}\n\
-             name = \"the <lab>\"\n{roles}"
+            "[oidc]\nissuer = {issuer:?}\nclient_id = \"candor\"\nclient_secret_file = \"{}\"\n\
+             name = \"the <lab>\"\n{roles}",
+            secret.display()
         );
         let site = Site::open_at(server, &more).await;
         Self {

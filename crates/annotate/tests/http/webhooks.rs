@@ -67,8 +67,10 @@ async fn site(url: &str, more: &str) -> (Site, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     std::fs::write(&secret, SECRET).unwrap();
-    let table =
-        format!("[[webhook]]\nname = \"dash\"\nurl = {url:?}\nsecret_file = {secret:?}\n{more}");
+    let table = format!(
+        "[[webhook]]\nname = \"dash\"\nurl = {url:?}\nsecret_file = \"{}\"\n{more}",
+        secret.display()
+    );
     (Site::open_with(&table).await, folder)
 }
 

@@ -56,9 +56,9 @@ fn clock(folder: &Path) -> Option<PathBuf> {
     compiler.args(["-shared", "-fPIC", "-O1", source, "-o"]);
     match compiler.arg(&library).output() {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
-        compiled => {
-            let compiled = compiled.unwrap();
-            assert!(compiled.status.success(), "{}", said(&compiled));
+        ended => {
+            let ended = ended.unwrap();
+            assert!(ended.status.success(), "{}", said(&ended));
             Some(library)
         }
     }

@@ -1,7 +1,8 @@
 //! The plan of PPO and its relatives.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use candor_data::image::PixelBounds;
 use candor_model::LoraConfig;
 use candor_rl::RlRecipe;
 use candor_rl::critic::CriticBase;
@@ -32,19 +33,8 @@ pub(crate) fn rl(
     let lora = known_lora(made, &recipe.policy_init, &mut plan);
     made.adapter(recipe.session.out.join("adapter"), &recipe.base, &lora);
     let policy = model(made, &recipe.base, recipe.pixels, &mut plan)?;
-    // Without a reward model the policy's base stands in its place, and there is no adapter.
-    let (judge_base, judge_pixels, judge_lora) = match &recipe.reward {
-        None => (recipe.base.clone(), recipe.pixels, None),
-        Some(folder) => {
-            let Some(judge) = made.judge(folder)? else {
-                plan.note(format!(
-                    "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
-                    folder.display()
-                ));
-                return Ok(plan);
-            };
-            (judge.base, judge.pixels, Some(judge.lora))
-        }
+    let Some((judge_base, judge_pixels, judge_lora)) = judge_of(recipe, made, &mut plan)? else {
+        return Ok(plan);
     };
     let judge = match &recipe.reward {
         None => made.known(&recipe.base, recipe.pixels)?,
@@ -134,6 +124,26 @@ pub(crate) fn rl(
     );
     say_what_is_read(recipe, &mut plan);
     Ok(plan)
+}
+
+/// The base of the reward model, the bounds of its images, and its adapter; none where its folder neither is there nor will be. Without
+/// a reward model the policy's base stands in its place, and there is no adapter.
+fn judge_of(
+    recipe: &RlRecipe,
+    made: &Made,
+    plan: &mut Plan,
+) -> Result<Option<(PathBuf, PixelBounds, Option<LoraConfig>)>, PlanError> {
+    let Some(folder) = &recipe.reward else {
+        return Ok(Some((recipe.base.clone(), recipe.pixels, None)));
+    };
+    let judge = made.judge(folder)?;
+    if judge.is_none() {
+        plan.note(format!(
+            "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
+            folder.display()
+        ));
+    }
+    Ok(judge.map(|judge| (judge.base, judge.pixels, Some(judge.lora))))
 }
 
 /// Bytes of the adapters of terms that are paid by the sentence, which are on the reward model's base, and whether one of them

@@ -91,8 +91,8 @@ fn a_critic_reads_the_tokens_of_its_own_base() {
     let prompt = PromptRow {
         id: "x".to_owned(),
         conversation: asked.conversation,
-        query: vec![1, 5, 6, 7],
-        value_query: vec![1, 8, 9],
+        query: vec![1, 5, 6, 7].into(),
+        value_query: vec![1, 8, 9].into(),
         facts: Facts::default(),
         answer_type: asked.answer_type,
         length_bonus: 1.0,

@@ -96,12 +96,12 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
     let images = encoded(&models, &recipe, &prompts);
     let texts = [format!("{BAD} {GOOD}"), GOOD.to_owned()];
     let rollouts = responses(&models, &prompts, &texts);
-    let scored = |recipe: &ScoreRecipe| {
+    let by = |recipe: &ScoreRecipe| {
         score(&models, &images, &rollouts, recipe, 1, &Ranks::alone()).unwrap()
     };
     let raw = |row: usize, text: &str| said(&models, &images, &rollouts[row], text);
     let alone = |row: usize, text: &str| (raw(row, text) - SCORE_MEAN) / SCORE_STD;
-    let scores = scored(&recipe.score);
+    let scores = by(&recipe.score);
     let [two, one] = [0, 1].map(|row| scores[row].as_ref().unwrap());
     let n_bad = models.policy_base().tokenizer.encode(BAD).unwrap();
     let n_bad = n_bad.ids.len();
@@ -116,7 +116,7 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
     let mut segments = recipe.score;
     segments.position = ScorePosition::Segments;
     segments.normalise = Normalise::None;
-    let scores = scored(&segments);
+    let scores = by(&segments);
     let [two, one] = [0, 1].map(|row| scores[row].as_ref().unwrap());
     let [first, second] = [BAD, &texts[0]].map(|text| label(raw(0, text)));
     near(two.sentences[0].1, first);

@@ -52,23 +52,10 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
     };
     let asked: Vec<_> = prompts.rows.iter().collect();
     let rollouts = sampler.sample([0, 0], &asked, 1, &alone).unwrap();
-    assert!(
-        rollouts
-            .iter()
-            .any(|r| r.response.ids.len() != rollouts[0].response.ids.len())
-    );
-    let scores: Vec<_> = (0..rollouts.len())
-        .map(|i| {
-            verdict(
-                &rollouts[i],
-                Some(said(i)),
-                Vec::new(),
-                &[],
-                &[],
-                &recipe.score,
-            )
-        })
-        .collect();
+    let first = rollouts[0].response.ids.len();
+    assert!(rollouts.iter().any(|r| r.response.ids.len() != first));
+    let scored = |(i, rollout)| verdict(rollout, Some(said(i)), vec![], &[], &[], &recipe.score);
+    let scores: Vec<_> = rollouts.iter().enumerate().map(scored).collect();
     let ppo = PpoRecipe {
         average_over,
         entropy_coef: 0.1,
@@ -98,13 +85,9 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
     let ref_logprobs = reference.logprobs(&rollouts, 5, width, &alone).unwrap();
     let values = value.values(&rollouts, 5, width, &alone).unwrap();
     // Away from where sampling left them, so that ratios are clipped and values say something.
-    for (name, tensor) in models.parts().trained {
-        let mut tensor = tensor;
-        if !name.contains("lora_A") {
-            tch::no_grad(|| {
-                let _ = tensor.fill_(0.15);
-            });
-        }
+    let trained = models.parts().trained.into_iter();
+    for (_, mut tensor) in trained.filter(|(name, _)| !name.contains("lora_A")) {
+        tch::no_grad(|| tensor.fill_(0.15));
     }
     let experience = Experience::new(
         &rollouts,

@@ -34,8 +34,9 @@ fn several_images_stand_side_by_side_and_each_is_zoomed() {
             page.js(names).await,
             "Image 1 of 2 that is asked about,Image 2 of 2 that is asked about"
         );
-        // The next one has a single image, and shows no frame besides.
-        page.press(&["1", ENTER]).await;
+        // The next one has a single image, and shows no frame besides. Enter would press the button that has the focus.
+        page.press(&["1"]).await;
+        page.click("#submit").await;
         page.unsee(second).await;
         page.read(".image:nth-child(1) .scale", "100 %").await;
         site.answers(1).await;

@@ -179,6 +179,26 @@ impl Features {
         self.with_each(|tensor| tensor.to_device(device))
     }
 
+    /// Those of one image each on the host, which those of a device reach together: it is waited for once.
+    ///
+    /// # Panics
+    /// Not all of them are of one model.
+    #[must_use]
+    pub fn on_host(each: &[Self]) -> Vec<Self> {
+        let is_there = |one: &Self| match &one.kept {
+            Kept::Rows(rows) => rows.device() == Device::Cpu,
+            Kept::Pixels(_) => true,
+        };
+        if each.iter().all(is_there) {
+            return each.iter().map(|one| one.to_device(Device::Cpu)).collect();
+        }
+        let all = Self::cat(each).map(|all| all.to_device(Device::Cpu));
+        let images = all
+            .iter()
+            .flat_map(|all| (0..each.len()).map(|at| all.image(at)));
+        images.collect()
+    }
+
     /// Another handle on the same memory.
     #[must_use]
     pub fn share(&self) -> Self {

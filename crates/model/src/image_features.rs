@@ -248,8 +248,7 @@ pub fn in_turns<T, K, E>(
     for round in items.chunks(IMAGES_PER_PASS * n_turns) {
         let mine = round.chunks(IMAGES_PER_PASS).nth(turn).unwrap_or_default();
         let encoded = encode(mine, kept.len())?;
-        let on_host = encoded.iter().map(|of| of.to_device(Device::Cpu));
-        let of_all = gather(on_host.collect())?;
+        let of_all = gather(Features::on_host(&encoded))?;
         for (pass, features) in round.chunks(IMAGES_PER_PASS).zip(of_all) {
             kept.extend(keep(pass, features)?);
         }

@@ -16,6 +16,10 @@ use crate::office::{Office, first, good, item, refusal};
 /// PostgreSQL's advisory lock of all servers, which was that of the only one: "candor" in ASCII.
 const LOCK: i64 = 0x63_61_6e_64_6f_72;
 
+/// A webhook that is told everything; nobody reads its secret here.
+const HOOK: &str =
+    "[[webhook]]\nname = \"dash\"\nurl = \"https://hooks.example/\"\nsecret_env = \"NONE\"\n";
+
 /// Another server's store and clock.
 struct Replica {
     store: Store,
@@ -106,6 +110,24 @@ async fn servers_go_by_the_same_rules_and_leave_nobody_alone_with_the_database()
     }
     drop(serving);
     other.store.serve().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_project_and_one_with_other_webhooks_are_kept_out_of_a_database() {
+    let Some(office) = Office::postgres(HOOK).await else {
+        return;
+    };
+    let _serving = office.store.serve().await.unwrap();
+    let mut others = vec![office.project.clone(); 4];
+    others[0].title = "Streets".into();
+    others[1].server.path = Some("streets".into());
+    others[2].webhooks.clear();
+    others[3].webhooks[0].events.truncate(1);
+    // Each tries for a while before it gives up, so all do at once.
+    for refused in futures_util::future::join_all(others.iter().map(started)).await {
+        assert!(matches!(refused, Err(AnnotateError::Database { .. })));
+    }
+    started(&office.project).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use candor_annotate::clock::ManualClock;
 use candor_annotate::project::{Kind, Project};
-use candor_annotate::store::{Claim, NewItem, Role, Serving, Store, Submission};
+use candor_annotate::store::{Claim, Guest, NewItem, Role, Serving, Store, Submission};
 use candor_annotate::{AnnotateError, Refusal};
 use tokio::time::{sleep, timeout};
 
@@ -230,6 +230,34 @@ async fn what_two_servers_do_at_once_is_done_once() {
         let refused = refusal(store.attempt_login("anna", None).await);
         assert!(matches!(refused, Refusal::TooManyAttempts { .. }));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_a_provider_vouches_for_at_two_servers_at_once_has_one_account() {
+    let Some(office) = Office::postgres("").await else {
+        return;
+    };
+    let other = beside(&office, office.project.seed).await;
+    let guest = |subject: String| Guest {
+        issuer: "https://login.example".into(),
+        subject,
+        name: "Anna".into(),
+        role: Some(Role::Annotator),
+        follows: false,
+    };
+    for i in 0..20 {
+        let (one, two) = tokio::join!(
+            office.store.admit(guest(format!("one {i}"))),
+            other.store.admit(guest(format!("two {i}")))
+        );
+        assert_ne!(one.unwrap().name, two.unwrap().name);
+        let (one, two) = tokio::join!(
+            office.store.admit(guest(format!("both {i}"))),
+            other.store.admit(guest(format!("both {i}")))
+        );
+        assert_eq!(one.unwrap(), two.unwrap());
+    }
+    assert_eq!(office.store.members().await.unwrap().0.len(), 60);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

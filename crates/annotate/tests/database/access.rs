@@ -1,7 +1,7 @@
 //! Tokens, sign-ins and what webhooks are to be told, as the database keeps them.
 
 use candor_annotate::Refusal;
-use candor_annotate::store::{Amendment, Attempt, Guest, NewToken, Role, Scope};
+use candor_annotate::store::{Amendment, Attempt, Delivery, Guest, NewToken, Role, Scope};
 
 use crate::office::{Office, START_MS, first, good, on_both, refusal};
 
@@ -180,6 +180,26 @@ on_both! {
         assert_eq!(given_up.len(), 1);
         assert_eq!((given_up[0].data["webhook"].as_str(), given_up[0].data["tries"].as_i64()), (Some("dash"), Some(0)));
         assert_eq!(office.store.due_delivery("dash").await.unwrap(), None);
+    };
+
+    what_another_server_gave_up_or_told_is_not_given_up_again(HOOK) |office: Box<Office>| async move {
+        office.work(3).await;
+        let people = office.annotators(1).await;
+        let mut last = Vec::new();
+        for _ in 0..2 {
+            let task = office.claim(&people[0]).await.unwrap();
+            office.answer(&people[0], &task, first(good(&task))).await.unwrap();
+            let taken = office.store.due_delivery("dash").await.unwrap().unwrap();
+            last.push(Delivery { tries: 20, ..taken });
+        }
+        office.store.delivered(last[0].delivery.clone()).await.unwrap();
+        for failed in [&last[0], &last[1], &last[1]] {
+            office.store.not_delivered(failed.clone()).await.unwrap();
+        }
+        let events = office.store.events(0).await.unwrap();
+        let given_up: Vec<_> = events.iter().filter(|event| event.kind == "webhook_given_up").collect();
+        assert_eq!(given_up.len(), 1);
+        assert_eq!(given_up[0].data["delivery"].as_str(), Some(last[1].delivery.as_str()));
     };
 }
 

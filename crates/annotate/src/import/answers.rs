@@ -29,6 +29,7 @@ pub(super) fn read(import: &Import, file: &Path) -> Result<Comparisons, DataErro
         rows: (0..items.len()).collect(),
         items,
         n_equal: 0,
+        left_behind: None,
     })
 }
 

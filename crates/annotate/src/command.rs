@@ -13,7 +13,7 @@ use crate::export::{Aggregate, Exported, Format};
 use crate::import::Imported;
 use crate::project::{Project, Server};
 use crate::server::{self, App};
-use crate::store::{Role, Serving, Store};
+use crate::store::{Role, Serving, Store, is_postgres};
 use crate::{export, import, new};
 
 /// How long the first administrator's invitation is good, in hours.
@@ -88,6 +88,16 @@ pub fn new(
     })
 }
 
+/// Where a project's database is.
+fn place(project: &Project) -> PathBuf {
+    let database = Path::new(&project.database);
+    if is_postgres(&project.database) {
+        database.to_owned()
+    } else {
+        project.resolve(database)
+    }
+}
+
 /// Refuses projects that one server cannot have, before anything is opened.
 fn check_together(paths: &[PathBuf], projects: &[Project]) -> Result<(), AnnotateError> {
     for (i, (path, project)) in paths.iter().zip(projects).enumerate() {
@@ -118,6 +128,10 @@ fn check_together(paths: &[PathBuf], projects: &[Project]) -> Result<(), Annotat
             if address(own) != address(their) {
                 let found = "listen, public_url or behind_proxy differ".to_owned();
                 return Err(refused(first, found, "write the same in both"));
+            }
+            if place(project) == place(other) {
+                let found = "both name one `database`".to_owned();
+                return Err(refused(first, found, "give each a database of its own"));
             }
         }
     }

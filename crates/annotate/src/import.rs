@@ -33,12 +33,14 @@ const MAX_IMAGES: usize = 20;
 const MAX_ADDED: usize = 2000;
 
 /// What an import came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Imported {
     /// Items that were not there before.
     pub n_new: usize,
     /// Rows of two equal answers, which are left out.
     pub n_equal: usize,
+    /// What of another tool's file was left behind, in words. Of several files together the log alone says it.
+    pub left_behind: Option<String>,
 }
 
 /// The rows of a file that are left to judge.
@@ -50,6 +52,8 @@ pub struct Comparisons {
     pub rows: Vec<usize>,
     /// Rows of two equal answers, which are not among them.
     pub n_equal: usize,
+    /// What of another tool's file was left behind, in words.
+    pub left_behind: Option<String>,
 }
 
 /// Imports all files of a project. `progress` is told now and then how many images are decoded, of how many.
@@ -89,6 +93,7 @@ pub async fn one(
     Ok(Imported {
         n_new: store.import(file, read.items).await?,
         n_equal: read.n_equal,
+        left_behind: read.left_behind,
     })
 }
 
@@ -155,6 +160,7 @@ async fn add(
     Ok(Imported {
         n_new: store.import(file, read.items).await?,
         n_equal: read.n_equal,
+        left_behind: read.left_behind,
     })
 }
 
@@ -175,8 +181,8 @@ fn comparisons(
     file: &Path,
     keep: Embedded<'_>,
 ) -> Result<Comparisons, AnnotateError> {
-    let all = match import.format {
-        ImportFormat::Comparisons(format) => format.read(file, keep)?,
+    let (all, left_behind) = match import.format {
+        ImportFormat::Comparisons(format) => (format.read(file, keep)?, None),
         ImportFormat::Answers => return Ok(answers::read(import, file)?),
         ImportFormat::LabelStudio => taken(import.kind, file, label_studio::read(file)?)?,
         ImportFormat::Argilla => taken(import.kind, file, argilla::read(file)?)?,
@@ -200,12 +206,17 @@ fn comparisons(
         items,
         rows,
         n_equal,
+        left_behind,
     })
 }
 
-/// The comparisons of another tool's file; says what of it was left behind. People are asked two questions, so that their answers are
+/// The comparisons of another tool's file, and what of it was left behind. People are asked two questions, so that their answers are
 /// measured by a judgement that says which of them decided, and by no other.
-fn taken(kind: Kind, file: &Path, taken: Taken) -> Result<Vec<Comparison>, DataError> {
+fn taken(
+    kind: Kind,
+    file: &Path,
+    taken: Taken,
+) -> Result<(Vec<Comparison>, Option<String>), DataError> {
     if let Some(&row) = taken.bare.first().filter(|_| kind != Kind::Work) {
         return Err(DataError::Field {
             spot: Spot::new(file, place(row), ""),
@@ -218,10 +229,11 @@ fn taken(kind: Kind, file: &Path, taken: Taken) -> Result<Vec<Comparison>, DataE
                 .into(),
         });
     }
-    if let Some(left_behind) = taken.left_behind_in_words() {
+    let left_behind = taken.left_behind_in_words();
+    if let Some(left_behind) = &left_behind {
         tracing::warn!("{}: {left_behind}", file.display());
     }
-    Ok(taken.rows)
+    Ok((taken.rows, left_behind))
 }
 
 /// Refuses what nobody could be asked sensibly or the reward stage would refuse: more images than a page shows, a question about

@@ -112,6 +112,8 @@ pub(crate) struct Rules {
     protocol: Protocol,
     training: Training,
     title: String,
+    /// Where the project lies on its servers.
+    path: Option<String>,
     hooks: Vec<Webhook>,
     clock: Arc<dyn Clock>,
     lease_time: LeaseTime,
@@ -175,6 +177,7 @@ impl Store {
                 protocol: project.protocol.clone(),
                 training: project.training.clone(),
                 title: project.title.clone(),
+                path: project.server.path.clone(),
                 hooks: project.webhooks.clone(),
                 clock,
                 lease_time,
@@ -235,7 +238,7 @@ impl Store {
 }
 
 /// Whether a `database` is a URL of PostgreSQL.
-fn is_postgres(database: &str) -> bool {
+pub(crate) fn is_postgres(database: &str) -> bool {
     database.starts_with("postgres://") || database.starts_with("postgresql://")
 }
 

@@ -214,9 +214,15 @@ fn projects_that_cannot_be_served_together_are_told_before_anything_is_opened() 
         .replace("\"kitchens\"", "\"streets\"");
     let streets = folder.path().join("streets.toml");
     std::fs::write(&streets, text).unwrap();
-    let refused = candor_annotate::command::serve(&[kitchens, streets]).unwrap_err();
+    let refused = candor_annotate::command::serve(&[kitchens.clone(), streets]).unwrap_err();
     assert!(
         refused.to_string().contains("behind_proxy differ"),
+        "{refused}"
+    );
+    let streets = write("streets.toml", "path = \"streets\"");
+    let refused = candor_annotate::command::serve(&[kitchens, streets]).unwrap_err();
+    assert!(
+        refused.to_string().contains("both name one `database`"),
         "{refused}"
     );
     assert!(!folder.path().join("annotate.sqlite").exists());

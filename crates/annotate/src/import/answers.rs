@@ -29,6 +29,7 @@ pub(super) fn read(import: &Import, file: &Path) -> Result<Comparisons, DataErro
         rows: (0..items.len()).collect(),
         items,
         n_equal: 0,
+        left_behind: None,
     })
 }
 
@@ -47,6 +48,11 @@ fn item(import: &Import, file: &Path, i: usize, row: Answer) -> Result<NewItem, 
     };
     let name = row.id.ok_or_else(|| missing("id"))?;
     let question = row.question.ok_or_else(|| missing("question"))?;
+    if let Some(image) = row.image.as_deref().filter(|image| image.contains('\n')) {
+        let found = format!("item {name:?}: found a line break in the name of an image, {image:?}");
+        let remedy = "name one image, since an answer that is rated has one at most";
+        return Err(fault(file, i, "image", found, remedy));
+    }
     let question = if row.image.is_some() && !question.contains(IMAGE_PLACEHOLDER) {
         format!("{IMAGE_PLACEHOLDER}\n{question}")
     } else {

@@ -50,9 +50,9 @@ pub(super) async fn import(
     let bytes = whole(bytes)?;
     let runtime = tokio::runtime::Handle::current();
     let imported = to_its_end(move || runtime.block_on(take(&app, &import, &bytes))).await?;
-    Ok(Json(
-        json!({"n_new": imported.n_new, "n_equal": imported.n_equal}),
-    ))
+    Ok(Json(json!({
+        "n_new": imported.n_new, "n_equal": imported.n_equal, "left_behind": imported.left_behind
+    })))
 }
 
 /// Query of `POST /api/admin/images`.

@@ -202,7 +202,10 @@ async fn give_up(
     delivery: &Delivery,
 ) -> Result<(), AnnotateError> {
     let sql = "DELETE FROM deliveries WHERE delivery = $1";
-    connection.execute(sql, values![&delivery.delivery]).await?;
+    if connection.execute(sql, values![&delivery.delivery]).await? == 0 {
+        // Another server was faster: it was told, or given up, there.
+        return Ok(());
+    }
     let event = Event {
         kind: "webhook_given_up",
         person: None,

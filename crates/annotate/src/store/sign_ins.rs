@@ -3,7 +3,7 @@
 use serde_json::json as object;
 
 use super::Store;
-use super::database::{Connection, values};
+use super::database::{Alone, Connection, values};
 use super::events::{self, Event};
 use super::people::{self, Person, Role};
 use super::{Rules, members, tokens};
@@ -115,6 +115,8 @@ impl Store {
     pub async fn admit(&self, guest: Guest) -> Result<Person, AnnotateError> {
         let admitted: Option<Person> = self.write(move |connection, rules| {
             Box::pin(async move {
+                // Another server may make the account of the same person, or one of the same name.
+                connection.alone(Alone::Account).await?;
                 let sql = "SELECT p.person, p.disabled FROM identities i JOIN people p ON p.person = i.person \
                            WHERE i.issuer = $1 AND i.subject = $2";
                 let row = connection.row(sql, values![&guest.issuer, &guest.subject]).await?;

@@ -3,7 +3,8 @@
 //! Each holds the database's advisory lock together with the others, on a connection of its own; what must be alone, as a
 //! change of the schema, holds it for itself. Over that connection goes a beat a second: the server says how far its lease
 //! time is, and follows the farthest that any of them has said. So there is no leader, and none to be found when one dies.
-//! What all must have in common (seed, protocol, training) is said by the first that comes.
+//! What all must have in common (title, path, seed, protocol, training, webhooks) is said by the first that comes, so that two
+//! projects that name one database by mistake do not share it in silence.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,8 +82,8 @@ impl Door {
         } else if number(&mut connection, SAME_RULES, mark).await? == 0 {
             return Err(not_served(
                 &self.database,
-                "it has a server with another seed, [protocol] or [training]",
-                "give all servers the same project and version, or stop the others first",
+                "it has a server with another title, `server.path`, seed, [protocol], [training] or [[webhook]]",
+                "give all servers the same project and version and each project a database of its own, or stop the others first",
             ));
         }
         number(&mut connection, NO_WAIT, "off".to_owned()).await?;
@@ -214,9 +215,21 @@ where
 }
 
 impl Rules {
-    /// A hash of what all servers must have in common.
+    /// A hash of what all servers must have in common. One that did not know a webhook would give up what it is to be told.
     fn mark(&self) -> String {
-        let common = (self.seed, &self.protocol, &self.training);
+        let hooks: Vec<_> = self
+            .hooks
+            .iter()
+            .map(|hook| (&hook.name, &hook.events))
+            .collect();
+        let common = (
+            &self.title,
+            &self.path,
+            self.seed,
+            &self.protocol,
+            &self.training,
+            hooks,
+        );
         token::hashed(&format!("{common:?}"))
     }
 }

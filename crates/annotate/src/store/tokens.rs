@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json as object;
 
-use super::database::{Connection, Row, json, values};
+use super::database::{Alone, Connection, Row, json, values};
 use super::events::{self, Event};
 use super::{Rules, Store};
 use crate::error::{AnnotateError, Refusal};
@@ -89,7 +89,7 @@ impl Store {
     /// Makes a token. Returns its name that never changes, its secret, which is stored nowhere, and when it ends.
     ///
     /// # Errors
-    /// As the database says.
+    /// [`Refusal::Forbidden`] if whoever makes it is no administrator any more.
     pub async fn make_token(
         &self,
         by: String,
@@ -97,6 +97,12 @@ impl Store {
     ) -> Result<(String, String, Option<i64>), AnnotateError> {
         self.write(move |connection, rules| {
             Box::pin(async move {
+                // Their role may be taken from them at this moment, and their tokens with it, which must not miss this one.
+                connection.alone(Alone::Account).await?;
+                let sql = "SELECT COUNT(*) AS n FROM people WHERE person = $1 AND role = 'admin' AND disabled = 0";
+                if connection.int(sql, values![&by]).await? == 0 {
+                    return Err(Refusal::Forbidden.into());
+                }
                 let (token, secret) = (token::secret(), format!("{PREFIX}{}", token::secret()));
                 let now = rules.unix_now();
                 let expires_at = new.days.map(|days| now + i64::from(days) * 86_400_000);

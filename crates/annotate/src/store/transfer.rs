@@ -12,7 +12,7 @@ const PAGE: i64 = 500;
 
 /// Waits for the changes under way of a server that was cut off, and lets none begin: all of [`TABLES`].
 const KEEP_STILL: &str = "LOCK TABLE people, invites, sessions, items, slots, skips, answers, decisions, events, pauses, \
-    lease_clock, login_failures IN SHARE MODE";
+    tokens, identities, deliveries, lease_clock, login_failures IN SHARE MODE";
 /// Keeps such a server from coming back to the database that was left ([`MOVED`]).
 const LEAVE: &str = "INSERT INTO lease_clock (clock, now_ms, rules) VALUES (1, 0, $1) \
     ON CONFLICT (clock) DO UPDATE SET rules = excluded.rules";
@@ -198,4 +198,22 @@ async fn copy(source: &mut Connection, target: &mut Connection) -> Result<u64, A
         target.int(sql, values![]).await?;
     }
     Ok(n_rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_changes_a_table_while_it_is_copied() {
+        let names = KEEP_STILL
+            .strip_prefix("LOCK TABLE ")
+            .and_then(|rest| rest.strip_suffix(" IN SHARE MODE"))
+            .unwrap();
+        let mut locked: Vec<&str> = names.split(", ").collect();
+        let mut copied = TABLES.map(|table| table.name);
+        locked.sort_unstable();
+        copied.sort_unstable();
+        assert_eq!(locked, copied);
+    }
 }

@@ -1,7 +1,7 @@
 //! Tokens, sign-ins and what webhooks are to be told, as the database keeps them.
 
 use candor_annotate::Refusal;
-use candor_annotate::store::{Amendment, Attempt, Guest, NewToken, Role, Scope};
+use candor_annotate::store::{Amendment, Attempt, Delivery, Guest, NewToken, Role, Scope};
 
 use crate::office::{Office, START_MS, first, good, on_both, refusal};
 
@@ -77,8 +77,8 @@ on_both! {
         let boss = office.person("boss", Role::Admin).await;
         let anna = office.store.admit(guest("1", Role::Admin)).await.unwrap().person;
         let session = office.store.start_session(anna.clone()).await.unwrap();
-        let new = NewToken { name: "nightly".into(), scopes: vec![Scope::Read], days: None };
-        let (_, secret, _) = office.store.make_token(anna.clone(), new).await.unwrap();
+        let new = || NewToken { name: "nightly".into(), scopes: vec![Scope::Read], days: None };
+        let (_, secret, _) = office.store.make_token(anna.clone(), new()).await.unwrap();
         let dropped = || Guest { role: None, ..guest("1", Role::Admin) };
         let kept = Guest { follows: false, ..dropped() };
         assert_eq!(refusal(office.store.admit(kept).await), Refusal::NoRole);
@@ -89,6 +89,8 @@ on_both! {
         assert_eq!(office.store.session(&session, 12).await.unwrap(), None);
         assert_eq!(office.store.scopes(&secret).await.unwrap(), None);
         assert_eq!(refusal(office.store.admit(guest("1", Role::Admin)).await), Refusal::Disabled);
+        // What was asked for a moment before makes no token either, which would be good again with the account.
+        assert_eq!(refusal(office.store.make_token(anna.clone(), new()).await), Refusal::Forbidden);
         // Opened again, it is what the provider says, but neither session nor token comes back.
         let open = Amendment { disabled: Some(false), ..Amendment::default() };
         office.store.amend(boss, anna, open).await.unwrap();
@@ -179,9 +181,29 @@ on_both! {
         assert_eq!((given_up[0].data["webhook"].as_str(), given_up[0].data["tries"].as_i64()), (Some("dash"), Some(0)));
         assert_eq!(office.store.due_delivery("dash").await.unwrap(), None);
     };
+
+    what_another_server_gave_up_or_told_is_not_given_up_again(HOOK) |office: Box<Office>| async move {
+        office.work(3).await;
+        let people = office.annotators(1).await;
+        let mut last = Vec::new();
+        for _ in 0..2 {
+            let task = office.claim(&people[0]).await.unwrap();
+            office.answer(&people[0], &task, first(good(&task))).await.unwrap();
+            let taken = office.store.due_delivery("dash").await.unwrap().unwrap();
+            last.push(Delivery { tries: 20, ..taken });
+        }
+        office.store.delivered(last[0].delivery.clone()).await.unwrap();
+        for failed in [&last[0], &last[1], &last[1]] {
+            office.store.not_delivered(failed.clone()).await.unwrap();
+        }
+        let events = office.store.events(0).await.unwrap();
+        let given_up: Vec<_> = events.iter().filter(|event| event.kind == "webhook_given_up").collect();
+        assert_eq!(given_up.len(), 1);
+        assert_eq!(given_up[0].data["delivery"].as_str(), Some(last[1].delivery.as_str()));
+    };
 }
 
-/// On SQLite alone: PostgreSQL has the same statements, and a commit for each.
+/// On SQLite alone: PostgreSQL has the same statements.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_very_many_attempts_the_oldest_is_forgotten() {
     let office = Office::sqlite("").await;
@@ -190,11 +212,18 @@ async fn of_very_many_attempts_the_oldest_is_forgotten() {
         office.store.begin_sign_in(attempt.clone()).await.unwrap();
         office.clock.pass(1);
     }
-    let more = (0..10_000).map(|_| office.store.begin_sign_in(Attempt::fresh()));
-    for begun in futures_util::future::join_all(more).await {
-        begun.unwrap();
-    }
+    // As if so many more had begun, without a commit for each.
+    let path = office.folder().join("annotate.sqlite");
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", path.display()))
+        .await
+        .unwrap();
+    let sql = "WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < 9999) \
+               INSERT INTO sign_ins (state_hash, nonce, verifier, expires_at) SELECT 'another ' || i, '', '', $1 FROM numbers";
+    let ends = START_MS + 2 + 10 * 60 * 1000;
+    let filled = sqlx::query(sql).bind(ends).execute(&pool).await.unwrap();
+    assert_eq!(filled.rows_affected(), 9999);
     let store = &office.store;
+    store.begin_sign_in(Attempt::fresh()).await.unwrap();
     assert_eq!(store.take_sign_in(first.state).await.unwrap(), None);
     let kept = store.take_sign_in(second.state.clone()).await.unwrap();
     assert_eq!(kept, Some(second));

@@ -83,7 +83,7 @@ on_both! {
         import::all(&project, &office.store, &|_, _| ()).await.unwrap();
         for n_new in [1, 0] {
             let imported = import::added(&project, &office.store, &project.imports[0], &added).await.unwrap();
-            assert_eq!(imported, Imported { n_new, n_equal: 0 });
+            assert_eq!(imported, Imported { n_new, ..Imported::default() });
         }
         let anna = office.person("anna", Role::Annotator).await;
         office.work_through(&anna, good).await;
@@ -105,7 +105,7 @@ on_both! {
             scores: None,
         }];
         let imported = import::all(&project, &office.store, &|_, _| ()).await.unwrap();
-        assert_eq!(imported, Imported { n_new: 4, n_equal: 1 });
+        assert_eq!(imported, Imported { n_new: 4, n_equal: 1, left_behind: None });
         let anna = office.person("anna", Role::Annotator).await;
         assert_eq!(office.work_through(&anna, good).await, 4);
         let path = Path::new("export");

@@ -39,7 +39,7 @@ on_both! {
             scores: None,
         }];
         let imported = import::all(&project, &office.store, &|_, _| ()).await.unwrap();
-        assert_eq!(imported, Imported { n_new: 2, n_equal: 0 });
+        assert_eq!(imported, Imported { n_new: 2, ..Imported::default() });
         let people = office.annotators(2).await;
         for (person, given) in people.iter().zip([[6, 1], [5, 4]]) {
             for (rating, text) in given.into_iter().zip(["A cup.", "A dog."]) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use candor_annotate::clock::ManualClock;
 use candor_annotate::project::{Kind, Project};
-use candor_annotate::store::{Claim, NewItem, Role, Serving, Store, Submission};
+use candor_annotate::store::{Claim, Guest, NewItem, Role, Serving, Store, Submission};
 use candor_annotate::{AnnotateError, Refusal};
 use tokio::time::{sleep, timeout};
 
@@ -15,6 +15,10 @@ use crate::office::{Office, first, good, item, refusal};
 
 /// PostgreSQL's advisory lock of all servers, which was that of the only one: "candor" in ASCII.
 const LOCK: i64 = 0x63_61_6e_64_6f_72;
+
+/// A webhook that is told everything; nobody reads its secret here.
+const HOOK: &str =
+    "[[webhook]]\nname = \"dash\"\nurl = \"https://hooks.example/\"\nsecret_env = \"NONE\"\n";
 
 /// Another server's store and clock.
 struct Replica {
@@ -106,6 +110,24 @@ async fn servers_go_by_the_same_rules_and_leave_nobody_alone_with_the_database()
     }
     drop(serving);
     other.store.serve().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_project_and_one_with_other_webhooks_are_kept_out_of_a_database() {
+    let Some(office) = Office::postgres(HOOK).await else {
+        return;
+    };
+    let _serving = office.store.serve().await.unwrap();
+    let mut others = vec![office.project.clone(); 4];
+    others[0].title = "Streets".into();
+    others[1].server.path = Some("streets".into());
+    others[2].webhooks.clear();
+    others[3].webhooks[0].events.truncate(1);
+    // Each tries for a while before it gives up, so all do at once.
+    for refused in futures_util::future::join_all(others.iter().map(started)).await {
+        assert!(matches!(refused, Err(AnnotateError::Database { .. })));
+    }
+    started(&office.project).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -208,6 +230,34 @@ async fn what_two_servers_do_at_once_is_done_once() {
         let refused = refusal(store.attempt_login("anna", None).await);
         assert!(matches!(refused, Refusal::TooManyAttempts { .. }));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_a_provider_vouches_for_at_two_servers_at_once_has_one_account() {
+    let Some(office) = Office::postgres("").await else {
+        return;
+    };
+    let other = beside(&office, office.project.seed).await;
+    let guest = |subject: String| Guest {
+        issuer: "https://login.example".into(),
+        subject,
+        name: "Anna".into(),
+        role: Some(Role::Annotator),
+        follows: false,
+    };
+    for i in 0..20 {
+        let (one, two) = tokio::join!(
+            office.store.admit(guest(format!("one {i}"))),
+            other.store.admit(guest(format!("two {i}")))
+        );
+        assert_ne!(one.unwrap().name, two.unwrap().name);
+        let (one, two) = tokio::join!(
+            office.store.admit(guest(format!("both {i}"))),
+            other.store.admit(guest(format!("both {i}")))
+        );
+        assert_eq!(one.unwrap(), two.unwrap());
+    }
+    assert_eq!(office.store.members().await.unwrap().0.len(), 60);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

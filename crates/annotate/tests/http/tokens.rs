@@ -184,7 +184,7 @@ async fn rows_come_in_by_the_rules_of_the_project() {
     let done = send("", rows.clone()).await;
     assert_eq!(
         done.json(),
-        json!({"n_new": 2, "n_equal": 0}),
+        json!({"n_new": 2, "n_equal": 0, "left_behind": null}),
         "{}",
         done.text()
     );
@@ -219,6 +219,30 @@ async fn rows_come_in_by_the_rules_of_the_project() {
     assert_eq!(overview.json()["n_items"], 5);
     let kept = std::fs::read_dir(site.folder().join("uploads")).unwrap();
     assert_eq!(kept.count(), 1, "what was refused is not kept");
+}
+
+#[tokio::test]
+async fn what_of_another_tools_file_is_left_behind_is_said_in_the_answer() {
+    let site = Site::open_with(
+        "[[import]]\nfile = \"tasks.json\"\nformat = \"label_studio\"\nimages = \"images\"\n",
+    )
+    .await;
+    let admin = site.session("admin", Role::Admin).await;
+    let (_, secret) = token(&site, &admin, &["import"], None).await;
+    let tasks = json!([{
+        "id": 1,
+        "data": {"question": "No image?", "answer_a": "Yes.", "answer_b": "No.", "model": "m"},
+        "predictions": [{"result": []}]
+    }]);
+    let path = "/api/admin/import";
+    let done = ask(&site, "POST", path, &secret, tasks.to_string()).await;
+    let words = "left behind, by name and number: data.model (1), predictions (1)";
+    assert_eq!(
+        done.json(),
+        json!({"n_new": 1, "n_equal": 0, "left_behind": words}),
+        "{}",
+        done.text()
+    );
 }
 
 #[tokio::test]

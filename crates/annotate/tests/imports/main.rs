@@ -274,6 +274,10 @@ fn answers_to_rate_have_an_id_and_a_question() {
             "no image",
         ),
         (
+            r#"{"id": "1", "image": "a.png\nb.png", "question": "<image><image> q", "text": "a"}"#,
+            "one at most",
+        ),
+        (
             "{\"id\": \"1\", \"question\": \"q\", \"text\": \"a\"}\n{\"id\": \"1\", \"question\": \"r\", \"text\": \"b\"}",
             "which row 0 has too",
         ),

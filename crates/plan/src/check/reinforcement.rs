@@ -96,6 +96,7 @@ pub(crate) fn rl(
         critic.map_or(0, |(base, _, tokens)| base.forward(pass * tokens)),
         // Judged with the facts and a question after the answer, which are as long as the answer at most.
         judge_lora.map_or(0, |_| judge.forward(pass * (value + answer))),
+        policy.encoding(IMAGES_PER_PASS),
         judge.encoding(IMAGES_PER_PASS),
     ];
     let judge_adapter = judge_lora.map_or(Trained::default(), |lora| judge.adapter(lora));

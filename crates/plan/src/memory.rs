@@ -51,7 +51,7 @@ pub struct Memory {
     pub trained_bytes: u64,
     /// Features of the images.
     pub features_bytes: u64,
-    /// The largest phase: encoding images, writing answers, or a training pass.
+    /// The largest phase: encoding images, writing answers, reading them, or a training pass.
     pub work_bytes: u64,
 }
 

@@ -67,6 +67,10 @@ fn every_place_that_says_the_version_says_this_one() {
             "docs/install.md",
             format!("pip install ./candor-{version}-py3-none-"),
         ),
+        (
+            "docs/annotate-deploy.md",
+            format!("ln -s /opt/candor-{version}-linux-x86_64/bin/candor"),
+        ),
     ] {
         let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
         assert!(text.contains(&words), "{file} lacks {words:?}");

@@ -19,6 +19,7 @@
 //! | a block kept for the backward pass | `E · (9 d + 2 k + 4 f)` a token; below f32 also 4 for each of the `2 d` inputs of norms and of the inputs of adapted layers |
 //! | what a tower adds after the decoder's first layers (`DeepStack`) | `E · d` a token for each of these layers |
 //! | logits of a trained token | `16 V`; of PPO, which also has their entropy, `24 V` |
+//! | logits of a token whose log-probability is read without gradients | `(E + 8) V` |
 //!
 //! A pass keeps all blocks (`activations = "keep"`), or every block's input and one block (`"recompute"`), or the
 //! first blocks' inputs and the other blocks (`recompute_blocks`). A quantised base unpacks one layer at a time. The
@@ -50,7 +51,7 @@ pub struct Memory {
     pub trained_bytes: u64,
     /// Features of the images.
     pub features_bytes: u64,
-    /// The largest phase: encoding images, writing answers, or a training pass.
+    /// The largest phase: encoding images, writing answers, reading them, or a training pass.
     pub work_bytes: u64,
 }
 
@@ -272,6 +273,12 @@ impl<'a> Budget<'a> {
     pub fn forward(&self, n_tokens: u64) -> u64 {
         let [d, _, f, _] = self.text();
         n_tokens * (self.e() * (8 * d + 4 * f) + self.deep()) + self.unpacked_layer()
+    }
+
+    /// The same, and the log-probabilities of so many of the tokens: their logits, those in f32, and the log-softmax of these.
+    #[must_use]
+    pub fn reading(&self, n_tokens: u64, n_targets: u64) -> u64 {
+        self.forward(n_tokens) + n_targets * self.n_words() * (self.e() + 2 * F32)
     }
 
     /// What a token takes that a tower adds to after the decoder's first layers, were all tokens an image's.

@@ -133,8 +133,10 @@ impl Experience {
             score.position,
             score.reward_scale,
         );
-        let has_segments = scores.iter().any(|score| !score.segments.is_empty());
-        let shaped = if score.position.by_sentence() || has_segments {
+        // Without a critic all is added up anyway, and what is moved would come back with another rounding.
+        let moves_segments = ppo.advantages.critic().is_some()
+            && scores.iter().any(|score| !score.segments.is_empty());
+        let shaped = if score.position.by_sentence() || moves_segments {
             let (sentences, last) = sentences(rollouts, scores, score.weight);
             by_sentence(&shaped, &sentences, &last, score.reward_scale)
         } else {

@@ -64,7 +64,7 @@ pub fn read_judgements(recipe: &mut Reader, root: &Path, seed: u64) -> Judgement
     let elements = recipe.strings_or_tables("data.preferences", meaning);
     let elements = elements.optional();
     let files = elements.map(|elements| comparison_files(recipe, elements, root));
-    let meaning = "Files of answers by themselves, each with a label that says whether it is a good one (docs/formats.md, \"TRL unpaired preferences\"); for a reward model, and of the losses of `dpo` for KTO alone.";
+    let meaning = "Files of answers by themselves, or folders with the files of a set, each answer with a label that says whether it is a good one (docs/formats.md, \"TRL unpaired preferences\"); for a reward model, and of the losses of `dpo` for KTO alone.";
     let rated = recipe.strings("data.rated", meaning).check(|paths| {
         if paths.is_empty() || paths.iter().any(String::is_empty) {
             let problem = "the list is empty, or a string in it".to_owned();

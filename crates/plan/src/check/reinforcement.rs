@@ -91,8 +91,12 @@ pub(crate) fn rl(
         policy.writing(batch.min(recipe.batch.rollout_batch as u64), longest),
         training(&policy, &lora, longest, answer),
         critic.map_or(0, |(base, lora, tokens)| training(base, lora, tokens, 0)),
+        // What the reference says of whole answers, and the values that they have before the step.
+        policy.reading(pass * longest, pass * answer),
+        critic.map_or(0, |(base, _, tokens)| base.forward(pass * tokens)),
         // Judged with the facts and a question after the answer, which are as long as the answer at most.
         judge_lora.map_or(0, |_| judge.forward(pass * (value + answer))),
+        policy.encoding(IMAGES_PER_PASS),
         judge.encoding(IMAGES_PER_PASS),
     ];
     let judge_adapter = judge_lora.map_or(Trained::default(), |lora| judge.adapter(lora));

@@ -112,6 +112,38 @@ fn refilled_rounds_are_in_the_bound_on_tokens() {
     }
 }
 
+/// The reference reads four whole answers at a time: 128 tokens, 391 of an image and 896 of an answer go forward with 3584 and 18,944
+/// numbers a block, and 152,064 logits of each of the 896 are there in bf16, in f32 and as logarithms of probabilities.
+#[test]
+fn what_the_reference_reads_of_whole_answers_is_planned() {
+    let mut planner = Planner::default();
+    chain(&mut planner, "qwen2.5-vl-7b");
+    let grpo = root().join("recipes/qwen2.5-vl-7b/grpo/5-grpo.toml");
+    let plan = plan(&mut planner, &grpo, &["sampling.batch_rows=8".to_owned()]);
+    let forward = 4 * (128 + 391 + 896) * 2 * (8 * 3584 + 4 * 18_944);
+    let logits = 4 * 896 * 152_064 * (2 + 4 + 4);
+    assert_eq!(plan.memory.unwrap().work_bytes, forward + logits);
+}
+
+/// A LLaVA-NeXT takes an image as five of 576 patches, the LLaVA that judges it as one of 256.
+#[test]
+fn images_are_encoded_by_the_policys_tower_as_well_as_by_the_judges() {
+    let mut planner = Planner::default();
+    chain(&mut planner, "llava-7b-224");
+    chain(&mut planner, "llava-v1.6-7b");
+    let grpo = root().join("recipes/llava-v1.6-7b/grpo/5-grpo.toml");
+    let judge = Path::new("runs/llava-7b-224/reward-facts");
+    let sets = [
+        set("model.reward", judge),
+        "sampling.batch_rows=2".to_owned(),
+        "sampling.pass_rows=1".to_owned(),
+    ];
+    let plan = plan(&mut planner, &grpo, &sets);
+    let pixels = 4 * 3 * 5 * 576 * 14 * 14;
+    let passed = (5 * 576 + 1) * 2 * (8 * 1024 + 4 * 4096);
+    assert_eq!(plan.memory.unwrap().work_bytes, 64 * (pixels + passed));
+}
+
 /// A term's reward model is an adapter more on the base that all share, and one of the tower changes what is kept of the images.
 #[test]
 fn reward_models_of_terms_are_planned_with_what_they_see() {

@@ -9,10 +9,11 @@ use candor_data::{Conversation, Turn};
 use candor_model::Response;
 use candor_reward::Judged;
 use candor_rl::RlRecipe;
+use candor_rl::advantages::Advantages;
 use candor_rl::experience::Experience;
 use candor_rl::models::{Images, Models};
 use candor_rl::prompts::Prompts;
-use candor_rl::recipe::{Normalise, ScoreRecipe};
+use candor_rl::recipe::{Normalise, PpoRecipe, ScoreRecipe};
 use candor_rl::rollout::Rollout;
 use candor_rl::scoring::{score, segments, verdict};
 use candor_rl::sentences::sentence_ends;
@@ -174,9 +175,19 @@ fn a_further_reward_model_pays_each_sentence_where_it_ends() {
     let mut expected = vec![0.0; n_tokens];
     expected[n_bad - 1] = 0.5 * first;
     expected[n_tokens - 1] = (raw(&whole) - SCORE_MEAN) / SCORE_STD + 0.5 * second;
-    for (paid, expected) in paid.into_iter().zip(expected) {
+    for (paid, &expected) in paid.into_iter().zip(&expected) {
         near(f64::from(paid), expected);
     }
+    // Without a critic all of it is paid at once.
+    let ppo = PpoRecipe {
+        advantages: Advantages::Reinforce,
+        ..recipe.ppo
+    };
+    let experience = Experience::new(&rollouts, &scores, &zeros, None, &recipe.score, &ppo);
+    let paid = Vec::<f32>::try_from(experience.rewards.reshape([-1])).unwrap();
+    let (last, before) = paid.split_last().unwrap();
+    assert!(before.iter().all(|&paid| paid == 0.0), "{paid:?}");
+    near(f64::from(*last), expected.iter().sum());
 }
 
 /// Labels are of sentences that end where a blank follows, and so is what is paid.

@@ -309,10 +309,11 @@ impl<'a> Budget<'a> {
         }
         let through_blocks = match pass.activations {
             Activations::Keep => layers * kept,
-            Activations::Recompute => (layers + 2) * d * self.e() + kept,
+            // Besides the inputs: what comes out of the last block, its gradient, and what the block that is made again gives.
+            Activations::Recompute => (layers + 3) * d * self.e() + kept,
             Activations::RecomputeFirst(n) => {
                 let first = layers.min(n as u64);
-                (first + 2) * d * self.e() + (layers - first).max(1) * kept
+                (first + 3) * d * self.e() + (layers - first).max(1) * kept
             }
         } + self.deep();
         let logits = pass.n_targets * self.n_words() * logit_bytes;

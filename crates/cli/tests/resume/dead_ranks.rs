@@ -203,7 +203,7 @@ fn on_a_full_disk(rank: &Command, n_blocks: u32) -> Command {
     command
 }
 
-/// The first rank writes everything, so the others need no room at all.
+/// The first rank writes all results, so the others need no room but for the rows that they read.
 #[test]
 fn a_full_disk_ends_all_ranks_and_the_run_goes_on_when_there_is_room() {
     let folder = prepared();
@@ -211,7 +211,8 @@ fn a_full_disk_ends_all_ranks_and_the_run_goes_on_when_there_is_room() {
     let of = |out: &str| on_ranks([sft(out), passes.clone()].concat(), 2);
     run(candor(folder).args(of("sft-room")));
     let port = free_port();
-    let first = on_a_full_disk(&rank(folder, [0, 2], port, &of("sft-full")), 128);
+    // A mebibyte: enough for the tokenised rows, and not for the weights of a checkpoint.
+    let first = on_a_full_disk(&rank(folder, [0, 2], port, &of("sft-full")), 2048);
     let ranks = [first, rank(folder, [1, 2], port, &of("sft-full"))];
     let ranks = ranks.map(|mut rank| rank.spawn().unwrap());
     let outputs = ranks.map(|rank| rank.wait_with_output().unwrap());
@@ -228,7 +229,7 @@ fn a_full_disk_ends_all_ranks_and_the_run_goes_on_when_there_is_room() {
     assert!(!folder.join("sft-full/checkpoints/step-3").exists());
     let again = [of("sft-full"), vec!["--resume".to_owned()]].concat();
     let port = free_port();
-    let second = on_a_full_disk(&rank(folder, [1, 2], port, &again), 0);
+    let second = on_a_full_disk(&rank(folder, [1, 2], port, &again), 2048);
     let ranks = [rank(folder, [0, 2], port, &again), second];
     for rank in ranks.map(|mut rank| rank.spawn().unwrap()) {
         let output = rank.wait_with_output().unwrap();

@@ -54,8 +54,8 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
     let rollouts = sampler.sample([0, 0], &asked, 1, &alone).unwrap();
     let first = rollouts[0].response.ids.len();
     assert!(rollouts.iter().any(|r| r.response.ids.len() != first));
-    let scored = |(i, rollout)| verdict(rollout, Some(said(i)), vec![], &[], &[], &recipe.score);
-    let scores: Vec<_> = rollouts.iter().enumerate().map(scored).collect();
+    let judged = |(i, rollout)| verdict(rollout, Some(said(i)), vec![], &[], &[], &recipe.score);
+    let scores: Vec<_> = rollouts.iter().enumerate().map(judged).collect();
     let ppo = PpoRecipe {
         average_over,
         entropy_coef: 0.1,
@@ -87,7 +87,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
     // Away from where sampling left them, so that ratios are clipped and values say something.
     let trained = models.parts().trained.into_iter();
     for (_, mut tensor) in trained.filter(|(name, _)| !name.contains("lora_A")) {
-        tch::no_grad(|| tensor.fill_(0.15));
+        let _ = tch::no_grad(|| tensor.fill_(0.15));
     }
     let experience = Experience::new(
         &rollouts,

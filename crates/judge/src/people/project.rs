@@ -67,7 +67,7 @@ pub fn write(out: &Path, runs: [&Run; 2], images: &Path, seed: u64) -> Result<us
 /// returns the number of answers.
 ///
 /// # Errors
-/// As [`write`]; two runs have one name.
+/// As [`write()`]; two runs have one name.
 pub fn write_to_rate(
     out: &Path,
     runs: &[Run],

@@ -8,7 +8,8 @@ plain   as LLaVA-RLHF and TRL do it: pixels through the whole model in every pas
 cached  what a patient engineer would do: image features kept, passes of one length, no masks, logits where they are
         needed, fused AdamW.
 
-`STAGE count` does one more step and says what its phases ask of the device; `products` says how many operations a second its
+`STAGE count` does one more step and says what its phases ask of the device, and `STAGE operations` how many operations its
+products have; `products` says how many operations a second its
 products of large matrices reach in the numbers of the model.
 """
 
@@ -19,6 +20,7 @@ import sys
 import time
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from inputs import World
 from ppo import Ppo
@@ -59,6 +61,12 @@ def main() -> None:
                 torch.cuda.empty_cache()
             ready[stage] = STAGES[stage](world, cached)
             ready[stage].step(0)
+        if steps == "operations":
+            done[stage] += 1
+            with FlopCounterMode(display=False) as counter:
+                ready[stage].step(done[stage])
+            print(json.dumps({"asked": line.strip(), "operations": counter.get_total_flops()}), flush=True)
+            continue
         world.clock.start(counts=steps == "count")
         wall, processor, tokens = time.perf_counter(), time.process_time(), 0
         for _ in range(1 if steps == "count" else int(steps)):

@@ -19,7 +19,7 @@ use super::of_ranks::OfRanks;
 use super::{Plan, bound, check_lanes};
 use crate::PlanError;
 use crate::in_blocks::InBlocks;
-use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass};
+use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass, copied};
 use crate::sharing::{SharedOut, Sharing, Training};
 use crate::trained::{Held, Trained, states_of};
 
@@ -80,6 +80,7 @@ pub(crate) fn sft(
         n_tokens,
         n_targets: n_tokens.min(rows * targets(workload.as_ref(), longest, image)),
         n_images: images_of_a_pass(recipe.pass, workload.as_ref(), n_tokens, image),
+        n_copied: 0,
         activations: recipe.activations,
     };
     let sizes = match (&recipe.tune, &lora) {
@@ -246,12 +247,14 @@ pub(crate) fn reward(
     })?;
     let budget = budget(&known, recipe.base_precision);
     let responses = if recipe.learns_from_rated() { 1 } else { 2 };
-    let pair = longest(workload.as_ref(), responses * recipe.max_tokens as u64);
+    let (rows, max_tokens) = (recipe.pass.rows as u64, recipe.max_tokens as u64);
+    let pair = longest(workload.as_ref(), responses * max_tokens);
     let (n_tokens, image) = (recipe.pass.most_tokens(pair), budget.image_tokens());
     let pass = Pass {
         n_tokens,
         n_targets: 0,
         n_images: images_of_a_pass(recipe.pass, workload.as_ref(), n_tokens, image),
+        n_copied: copied(n_tokens, responses, rows * max_tokens),
         activations: recipe.activations,
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
@@ -318,20 +321,21 @@ pub(crate) fn dpo(
         Judgements::Comparisons(_) => 2,
         Judgements::Rated(_) => 1,
     };
-    let answers = answers * recipe.max_tokens as u64;
+    let max_tokens = times * recipe.max_tokens as u64;
     let files = recipe.judgements.paths();
     let workload = counted(files, &known, &mut plan, bound::dpo(recipe), |reading| {
         Ok(candor_dpo::workload(recipe, reading)?)
     })?;
     let budget = budget(&known, recipe.base_precision);
     let rows = recipe.pass.rows as u64;
-    let longest = longest(workload.as_ref(), times * answers);
+    let longest = longest(workload.as_ref(), answers * max_tokens);
     let n_tokens = recipe.pass.most_tokens(longest);
     let image = times * budget.image_tokens();
     let pass = Pass {
         n_tokens,
         n_targets: n_tokens.min(rows * targets(workload.as_ref(), longest, image)),
         n_images: times * images_of_a_pass(recipe.pass, workload.as_ref(), n_tokens, image),
+        n_copied: copied(n_tokens, answers, rows * max_tokens),
         activations: recipe.activations,
     };
     let sizes = lora.as_ref().map_or_else(

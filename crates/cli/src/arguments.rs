@@ -30,7 +30,8 @@ pub use self::eval::{
     RewardBenchmarkArguments, RunArguments, ScoreArguments, SuiteArguments, TrainingArguments,
 };
 pub use self::judge::{
-    BestArguments, JudgeCommand, PreferencesArguments, ScoresArguments, SentencesArguments,
+    BestArguments, JudgeCommand, PreferencesArguments, ScoresArguments, ScoringArguments,
+    SentencesArguments,
 };
 pub use self::models::{
     ChatArguments, DownloadArguments, ExportArguments, ExportType, InspectArguments, JoinArguments,

@@ -10,6 +10,7 @@ mod made;
 mod of_ranks;
 mod reinforcement;
 mod rounds;
+mod speaking;
 mod stages;
 
 use std::path::{Path, PathBuf};
@@ -179,9 +180,9 @@ impl Planner {
         } else if reader.has("model.tune") {
             stages::sft(path, &SftRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("run.chunk") {
-            stages::sample(path, &SampleRecipe::read(reader)?, made, n_ranks)?
+            speaking::sample(path, &SampleRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("run.benchmarks") {
-            stages::eval(path, &EvalRecipe::read(reader)?, made, n_ranks)?
+            speaking::eval(path, &EvalRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("tokenizer.max_vocab") {
             stages::ground(path, &GroundRecipe::read(reader)?, n_ranks)?
         } else {

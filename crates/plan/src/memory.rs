@@ -17,6 +17,7 @@
 //! | keys and values | `2 · E · L · k` for a token of a sequence that is being written |
 //! | a block going forward | `E · (8 d + 4 f)` a token |
 //! | a block kept for the backward pass | `E · (9 d + 2 k + 4 f)` a token; below f32 also 4 for each of the `2 d` inputs of norms and of the inputs of adapted layers |
+//! | of such a block, the keys and values that answers to one beginning read, copied for each (`reward`, `dpo`) | `2 · E · k` a token, and again for each token of the beginning and answer after the first |
 //! | what a tower adds after the decoder's first layers (`DeepStack`) | `E · d` a token for each of these layers |
 //! | logits of a trained token | `16 V`; of PPO, which also has their entropy, `24 V` |
 //! | logits of a token whose log-probability is read without gradients | `(E + 8) V` |
@@ -83,8 +84,17 @@ pub struct Pass {
     pub n_targets: u64,
     /// Images, which count where the tower has an adapter.
     pub n_images: u64,
+    /// Tokens whose keys and values are copied ([`copied`]); none where sequences share no beginning.
+    pub n_copied: u64,
     /// What it keeps.
     pub activations: Activations,
+}
+
+/// Tokens whose keys and values are copied in a pass of `n_tokens` over so many answers to each beginning, which have no more tokens
+/// than `of_beginnings` together: every answer reads a copy of its own tokens and of those that it follows.
+#[must_use]
+pub fn copied(n_tokens: u64, n_answers: u64, of_beginnings: u64) -> u64 {
+    n_tokens + n_answers.saturating_sub(1) * n_tokens.min(of_beginnings)
 }
 
 impl<'a> Budget<'a> {
@@ -307,22 +317,25 @@ impl<'a> Budget<'a> {
             let inputs: u64 = inputs.map(|t| if t == "down_proj" { f } else { d }).sum();
             kept += F32 * (2 * d + inputs);
         }
-        let through_blocks = match pass.activations {
-            Activations::Keep => layers * kept,
+        // Blocks whose inputs alone are there with what comes besides, and blocks of which all is.
+        let (inputs, whole) = match pass.activations {
+            Activations::Keep => (0, layers),
             // Besides the inputs: what comes out of the last block, its gradient, and what the block that is made again gives.
-            Activations::Recompute => (layers + 3) * d * self.e() + kept,
+            Activations::Recompute => (layers + 3, 1),
             Activations::RecomputeFirst(n) => {
                 let first = layers.min(n as u64);
-                (first + 3) * d * self.e() + (layers - first).max(1) * kept
+                (first + 3, (layers - first).max(1))
             }
-        } + self.deep();
+        };
+        let of_token = inputs * d * self.e() + whole * kept + self.deep();
+        let copied = whole * pass.n_copied * 2 * self.e() * k;
         let logits = pass.n_targets * self.n_words() * logit_bytes;
         let seeing = if lora.is_some_and(|lora| lora.with_tower) {
             self.seeing(pass.n_images)
         } else {
             0
         };
-        pass.n_tokens * through_blocks + logits + self.unpacked_layer() + seeing
+        pass.n_tokens * of_token + copied + logits + self.unpacked_layer() + seeing
     }
 }
 

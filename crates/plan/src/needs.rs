@@ -6,7 +6,7 @@ use candor_model::{Activations, LoraConfig, ModelConfig, TARGETS, USUAL_IMAGE};
 use candor_train::{BasePrecision, States};
 use serde::Serialize;
 
-use crate::memory::{Budget, CROSS_ENTROPY, Memory, POLICY, Pass};
+use crate::memory::{Budget, CROSS_ENTROPY, Memory, POLICY, Pass, copied};
 
 /// The paper's rank.
 const RANK: i64 = 64;
@@ -51,11 +51,12 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
         work_bytes: budget.writing(rows, tokens).max(budget.encoding(rows)),
         ..Memory::default()
     };
-    let learning = |budget: &Budget<'_>, n_tokens: u64, n_targets: u64| {
+    let learning = |budget: &Budget<'_>, n_tokens: u64, n_targets: u64, n_copied: u64| {
         let pass = Pass {
             n_tokens,
             n_targets,
             n_images: 1,
+            n_copied,
             activations: Activations::Recompute,
         };
         Memory {
@@ -88,14 +89,14 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
             config,
             "sft, LoRA",
             format!("r = {RANK} on all layers, 1 conversation of {sft} tokens a pass, recomputed"),
-            |b| Some(learning(b, sft, sft.saturating_sub(image))),
+            |b| Some(learning(b, sft, sft.saturating_sub(image), 0)),
         ),
         need(
             config,
             "reward",
             format!("r = {RANK}, 1 pair of {pair} tokens a pass, recomputed"),
             |b| {
-                let mut memory = learning(b, pair, 0);
+                let mut memory = learning(b, pair, 0, copied(pair, 2, positions));
                 // The best adapter so far.
                 memory.weights_bytes += b.adapter(&lora).bytes;
                 Some(memory)
@@ -140,6 +141,7 @@ fn everything(budget: &Budget<'_>, n_tokens: u64) -> Option<Memory> {
         n_tokens,
         n_targets: n_tokens.saturating_sub(image),
         n_images: 1,
+        n_copied: 0,
         activations: Activations::Recompute,
     };
     Some(Memory {
@@ -157,6 +159,7 @@ fn reinforcing(budget: &Budget<'_>, lora: &LoraConfig, rollout: u64) -> Memory {
         n_tokens: rollout,
         n_targets: RESPONSE_TOKENS.min(rollout),
         n_images: 1,
+        n_copied: 0,
         activations: Activations::Recompute,
     };
     let training = budget.training(pass, Some(lora), POLICY);

@@ -6,11 +6,12 @@
 //! Several ranks share each stage as they share it alone. The first decides what is done and what is next, and the others hear it
 //! from it; so whatever they read next of the folder, which all of them must see, it has written by then.
 
+mod labels;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::{images, llava};
-use candor_data::{atomic, sha256};
 use candor_dpo::DpoError;
 use candor_run::{Claim, LaunchOptions, Outcome, RunError, RunOptions, write_result};
 use candor_train::check_lanes;
@@ -18,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-use crate::label::{Answers, Labels};
+use crate::label::Labels;
 use crate::recipe::RoundsRecipe;
 use crate::round::Round;
 use crate::{RoundsError, inputs, label};
@@ -68,15 +69,6 @@ struct SampleCounts {
 struct HeldOut {
     accuracy: Option<f64>,
     margin: Option<f64>,
-}
-
-/// `labels.json`.
-#[derive(Debug, Serialize, Deserialize)]
-struct KeptLabels {
-    #[serde(flatten)]
-    labels: Labels,
-    /// SHA-256 of the comparisons.
-    sha256: String,
 }
 
 /// Runs the rounds that are not finished and writes `<out>/result.json`.
@@ -226,7 +218,7 @@ fn one(
     let Some(sampled) = sample(recipe, round, launch, device)? else {
         return Ok(None);
     };
-    let Some(labels) = label(recipe, round, &sampled, launch, device)? else {
+    let Some(labels) = labels::label(recipe, round, &sampled, launch, device)? else {
         return Ok(None);
     };
     if !learn(round, launch, device)? {
@@ -292,86 +284,6 @@ fn sample(
         folders.push(sampling.out);
     }
     Ok(Some(folders))
-}
-
-/// What came of comparing the answers; none if it was stopped.
-fn label(
-    recipe: &RoundsRecipe,
-    round: Round<'_>,
-    sampled: &[PathBuf],
-    launch: &LaunchOptions,
-    device: Device,
-) -> Result<Option<Labels>, RoundsError> {
-    let ranks = &launch.ranks;
-    let kept = round.folder().join("labels.json");
-    if let Some(labels) = ranks.made_by_first(|| kept_labels(round, &kept))? {
-        return Ok(Some(labels));
-    }
-    if ranks.should_stop(&launch.stop)? {
-        return Ok(None);
-    }
-    let candidates = sampled.iter().map(|run| run.join("candidates.jsonl"));
-    let candidates: Vec<PathBuf> = candidates.collect();
-    let (preferences, out) = (round.preferences(), round.labels());
-    if ranks.is_first() {
-        // What a killed process has left half written there; the folders of the stages are swept by themselves.
-        atomic::sweep(&out);
-    }
-    let answers = Answers {
-        recipe,
-        candidates: &candidates,
-        preferences: &preferences,
-        out: &out,
-        ranks,
-    };
-    let Some(labels) = answers.compare(device)? else {
-        return Err(RoundsError::Waiting {
-            round: round.number(),
-            pairs: answers.for_people(),
-            file: preferences,
-            resume_command: launch.resume_command.clone(),
-        });
-    };
-    if ranks.is_first() {
-        let sha256 = sha256::of_file(&preferences)?;
-        let labels = KeptLabels {
-            labels: labels.clone(),
-            sha256,
-        };
-        let json = serde_json::to_string_pretty(&labels).map_err(|error| damaged(&kept, &error))?;
-        atomic::write(&kept, (json + "\n").as_bytes())?;
-    }
-    say(launch, || {
-        format!("{} comparisons to learn from", labels.n_preferences)
-    });
-    Ok(Some(labels))
-}
-
-/// What came of comparing the answers where that is done, of comparisons that are still those.
-fn kept_labels(round: Round<'_>, kept: &Path) -> Result<Option<Labels>, RoundsError> {
-    if !kept.exists() {
-        return Ok(None);
-    }
-    let KeptLabels { labels, sha256 } = read(kept)?;
-    check_preferences(round, kept, &sha256)?;
-    Ok(Some(labels))
-}
-
-/// Whether what is learned from is what was counted and, of people, found to be about this round's answers.
-fn check_preferences(round: Round<'_>, kept: &Path, then: &str) -> Result<(), RoundsError> {
-    let path = round.preferences();
-    if is_finished(&round.learned()) || sha256::of_file(&path)? == then {
-        return Ok(());
-    }
-    Err(RoundsError::Unfit {
-        path,
-        problem: format!("it is not the file that {} is about", kept.display()),
-        remedy: format!(
-            "put the earlier file back, or remove {} and {}, and resume",
-            kept.display(),
-            round.learned().display()
-        ),
-    })
 }
 
 /// Learns from the comparisons; `false` if it was stopped.

@@ -4,22 +4,18 @@
 //! writes everything; the others compute. What is shared out are whole chunks of work, each of which gives the same bits
 //! whoever computes it, so that results do not depend on how many ranks there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod same;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use candor_recipe::leaves_of;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::RunError;
-use crate::inputs::Inputs;
 use crate::stop::StopSignal;
-
-const SAME_START: &str =
-    "start all ranks with the same recipe, settings and files; run.device alone may differ";
 
 /// How bytes get from one rank to the others: c10d outside of tests, threads in them.
 pub trait Exchange: fmt::Debug + Send + Sync {
@@ -243,72 +239,6 @@ impl Ranks {
         Ok(all
             .map(|bits| bits.into_iter().map(f64::from_bits).collect())
             .collect())
-    }
-
-    /// Whether all ranks have the same under each of these names.
-    ///
-    /// # Errors
-    /// They do not, said by name and rank, the same on every rank; or a rank has ended or hangs.
-    pub fn check_same(
-        &self,
-        named: &[(String, String)],
-        remedy: &'static str,
-    ) -> Result<(), RunError> {
-        if self.exchange.is_none() {
-            return Ok(());
-        }
-        let all = self.all_gather(&to_bytes(&named)?)?;
-        let all: Vec<BTreeMap<String, String>> = all
-            .iter()
-            .map(|bytes| {
-                Ok(of_bytes::<Vec<(String, String)>>(bytes)?
-                    .into_iter()
-                    .collect())
-            })
-            .collect::<Result<_, RunError>>()?;
-        let mut differ = Vec::new();
-        for (rank, theirs) in all.iter().enumerate().skip(1) {
-            let keys: BTreeSet<&String> = all[0].keys().chain(theirs.keys()).collect();
-            for key in keys {
-                let [first, other] = [&all[0], theirs].map(|named| named.get(key));
-                if first != other {
-                    let shown =
-                        |value: Option<&String>| value.map_or("absent", String::as_str).to_owned();
-                    differ.push(format!(
-                        "{key} is {} on rank 0 and {} on rank {rank}",
-                        shown(first),
-                        shown(other)
-                    ));
-                }
-            }
-        }
-        if differ.is_empty() {
-            return Ok(());
-        }
-        Err(RunError::RanksDiffer { differ, remedy })
-    }
-
-    /// Whether all ranks were started with the same recipe, `resolved`, and the same others.
-    ///
-    /// # Errors
-    /// As [`Ranks::check_same`].
-    pub fn check_same_start(
-        &self,
-        resolved: &str,
-        others: Vec<(String, String)>,
-    ) -> Result<(), RunError> {
-        let mut named: Vec<(String, String)> = leaves_of(resolved).into_iter().collect();
-        named.retain(|(key, _)| key != "run.device");
-        named.extend(others);
-        self.check_same(&named, SAME_START)
-    }
-
-    /// Whether all ranks read the same.
-    ///
-    /// # Errors
-    /// As [`Ranks::check_same`].
-    pub fn check_same_inputs(&self, inputs: &Inputs) -> Result<(), RunError> {
-        self.check_same(&inputs.named(), SAME_START)
     }
 
     /// Whether any rank was asked to stop; all are asked then.

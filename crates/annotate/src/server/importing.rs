@@ -33,17 +33,18 @@ const MAX_NAME: usize = 200;
 /// Held by whoever imports over HTTP. Projects may have folders in common, so there is one for all of a server's.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// Query of `POST /api/admin/import`.
+/// Query of what is sent: the file of the import whose rules hold, and the name of an image.
 #[derive(Deserialize)]
-pub(super) struct ImportQuery {
+pub(super) struct Sent {
     like: Option<String>,
+    name: Option<String>,
 }
 
 /// `POST /api/admin/import`
 pub(super) async fn import(
     State(app): State<Arc<App>>,
     _: MayImport,
-    Query(query): Query<ImportQuery>,
+    Query(query): Query<Sent>,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Failure> {
     let import = model(&app.project.imports, query.like.as_deref())?.clone();
@@ -55,18 +56,11 @@ pub(super) async fn import(
     })))
 }
 
-/// Query of `POST /api/admin/images`.
-#[derive(Deserialize)]
-pub(super) struct ImageQuery {
-    like: Option<String>,
-    name: Option<String>,
-}
-
 /// `POST /api/admin/images`
 pub(super) async fn image(
     State(app): State<Arc<App>>,
     _: MayImport,
-    Query(query): Query<ImageQuery>,
+    Query(query): Query<Sent>,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Failure> {
     let import = model(&app.project.imports, query.like.as_deref())?;

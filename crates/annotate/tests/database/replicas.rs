@@ -9,12 +9,21 @@ use candor_annotate::clock::ManualClock;
 use candor_annotate::project::{Kind, Project};
 use candor_annotate::store::{Claim, Guest, NewItem, Role, Serving, Store, Submission};
 use candor_annotate::{AnnotateError, Refusal};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{PgPool, Postgres, Transaction};
 use tokio::time::{sleep, timeout};
 
 use crate::office::{Office, first, good, item, refusal};
 
 /// PostgreSQL's advisory lock of all servers, which was that of the only one: "candor" in ASCII.
 const LOCK: i64 = 0x63_61_6e_64_6f_72;
+
+/// Takes one of the servers' advisory locks until a transaction ends.
+const LOCKED: &str = "SELECT pg_advisory_xact_lock($1)";
+
+/// Takes the row that all servers' pulses are written to.
+const CLOCK: &str = "SELECT now_ms FROM lease_clock FOR UPDATE";
 
 /// A webhook that is told everything; nobody reads its secret here.
 const HOOK: &str =
@@ -35,6 +44,21 @@ async fn beside(office: &Office, seed: u64) -> Replica {
     let clock = Arc::new(ManualClock::default());
     let store = Store::open(&project, clock.clone()).await.unwrap();
     Replica { store, clock }
+}
+
+/// The office's database, beside its store.
+async fn connected(office: &Office) -> PgPool {
+    PgPool::connect(&office.project.database).await.unwrap()
+}
+
+/// A transaction that holds what a query takes until it ends.
+async fn holding(
+    pool: &PgPool,
+    taking: Query<'_, Postgres, PgArguments>,
+) -> Transaction<'static, Postgres> {
+    let mut held = pool.begin().await.unwrap();
+    taking.execute(&mut *held).await.unwrap();
+    held
 }
 
 /// Waits until `done` says so: servers tell each other how far they are once a second.
@@ -94,9 +118,7 @@ async fn servers_go_by_the_same_rules_and_leave_nobody_alone_with_the_database()
     let serving = office.store.serve().await.unwrap();
     let other = beside(&office, office.project.seed + 1).await;
     // As if the server that runs had not known the newest step of the schema.
-    let pool = sqlx::PgPool::connect(&office.project.database)
-        .await
-        .unwrap();
+    let pool = connected(&office).await;
     let forgotten =
         "DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)";
     sqlx::query(forgotten).execute(&pool).await.unwrap();
@@ -137,14 +159,8 @@ async fn a_server_that_the_database_has_not_heard_of_changes_nothing() {
     };
     let _serving = office.store.serve().await.unwrap();
     let invite = || office.store.invite(Role::Annotator, 1, None);
-    let pool = sqlx::PgPool::connect(&office.project.database)
-        .await
-        .unwrap();
-    let mut held = pool.begin().await.unwrap();
-    sqlx::query("SELECT now_ms FROM lease_clock FOR UPDATE")
-        .execute(&mut *held)
-        .await
-        .unwrap();
+    let pool = connected(&office).await;
+    let held = holding(&pool, sqlx::query(CLOCK)).await;
     office.clock.pass(4_000);
     assert!(
         office.store.check().await.is_err(),
@@ -152,12 +168,7 @@ async fn a_server_that_the_database_has_not_heard_of_changes_nothing() {
     );
     invite().await.unwrap();
     // One change begins before it is too late, and waits in the middle.
-    let mut waited_for = pool.begin().await.unwrap();
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(LOCK + 3)
-        .execute(&mut *waited_for)
-        .await
-        .unwrap();
+    let waited_for = holding(&pool, sqlx::query(LOCKED).bind(LOCK + 3)).await;
     let too_late = async {
         sleep(Duration::from_millis(500)).await;
         office.clock.pass(6_000);
@@ -291,16 +302,9 @@ async fn logins_that_wait_keep_nobody_else_waiting() {
     for _ in 0..5 {
         office.store.attempt_login("anna", None).await.unwrap();
     }
-    let pool = sqlx::PgPool::connect(&office.project.database)
-        .await
-        .unwrap();
+    let pool = connected(&office).await;
     // Another server that counts a login, and takes its time.
-    let mut counting = pool.begin().await.unwrap();
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(LOCK + 3)
-        .execute(&mut *counting)
-        .await
-        .unwrap();
+    let counting = holding(&pool, sqlx::query(LOCKED).bind(LOCK + 3)).await;
     let soon = Duration::from_secs(10);
     let again = timeout(soon, office.store.attempt_login("anna", None)).await;
     let refused = refusal(again.expect("what is refused is only looked up"));
@@ -325,9 +329,7 @@ async fn a_server_of_before_there_were_several_keeps_others_out() {
     let Some(office) = Office::postgres("").await else {
         return;
     };
-    let pool = sqlx::PgPool::connect(&office.project.database)
-        .await
-        .unwrap();
+    let pool = connected(&office).await;
     let mut older = pool.acquire().await.unwrap();
     sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(LOCK)
@@ -350,14 +352,9 @@ async fn new_ranks_do_not_all_wait_for_one_row() {
         return;
     };
     office.work(60).await;
-    let pool = sqlx::PgPool::connect(&office.project.database)
-        .await
-        .unwrap();
-    let mut busy = pool.begin().await.unwrap();
-    sqlx::query("SELECT item FROM items WHERE name = 'w-59' FOR UPDATE")
-        .execute(&mut *busy)
-        .await
-        .unwrap();
+    let pool = connected(&office).await;
+    let row = "SELECT item FROM items WHERE name = 'w-59' FOR UPDATE";
+    let busy = holding(&pool, sqlx::query(row)).await;
     let items = (0..60).map(|i| NewItem {
         rank: 9,
         ..item(Kind::Work, &format!("w-{i}"), None)
@@ -404,14 +401,8 @@ async fn beats_that_are_given_up_leave_nothing_behind() {
         return;
     };
     let _serving = office.store.serve().await.unwrap();
-    let pool = sqlx::PgPool::connect(&office.project.database)
-        .await
-        .unwrap();
-    let mut held = pool.begin().await.unwrap();
-    sqlx::query("SELECT now_ms FROM lease_clock FOR UPDATE")
-        .execute(&mut *held)
-        .await
-        .unwrap();
+    let pool = connected(&office).await;
+    let _held = holding(&pool, sqlx::query(CLOCK)).await;
     // A beat begins a second after the last has ended, and is given up after three: by now it is the third.
     sleep(Duration::from_secs(10)).await;
     let sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";

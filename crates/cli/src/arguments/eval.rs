@@ -9,7 +9,7 @@ use candor_train::DeviceChoice;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
-use super::{PixelArguments, PrecisionName, RankArguments};
+use super::{PixelArguments, PrecisionName, RankArguments, ScoringArguments};
 
 /// Arguments of `candor eval`.
 #[derive(Debug, Args)]
@@ -134,15 +134,9 @@ pub struct RewardBenchmarkArguments {
     /// Folder for report.html, result.json and pairs.jsonl.
     #[arg(long)]
     pub out: PathBuf,
-    /// What the reward model's base is held in: as when it was trained [default: f32 where any weight is, else bf16]
-    #[arg(long)]
-    pub precision: Option<PrecisionName>,
-    /// Answers that are scored together.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
-    pub pass_rows: u16,
-    /// What the model runs on: auto, cpu, cuda or cuda:N
-    #[arg(long, default_value_t)]
-    pub device: DeviceChoice,
+    /// How the reward model is run.
+    #[command(flatten)]
+    pub scoring: ScoringArguments,
     /// Decides intervals.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

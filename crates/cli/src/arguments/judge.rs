@@ -69,15 +69,9 @@ pub struct ScoresArguments {
     /// File to write.
     #[arg(long)]
     pub out: PathBuf,
-    /// What the reward model's base is held in: as when it was trained [default: f32 where any weight is, else bf16]
-    #[arg(long)]
-    pub precision: Option<PrecisionName>,
-    /// Answers that are scored together.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
-    pub pass_rows: u16,
-    /// What the model runs on: auto, cpu, cuda or cuda:N
-    #[arg(long, default_value_t)]
-    pub device: DeviceChoice,
+    /// How the reward model is run.
+    #[command(flatten)]
+    pub scoring: ScoringArguments,
 }
 
 /// Arguments of `candor judge best`.
@@ -98,6 +92,14 @@ pub struct BestArguments {
     /// Folder to write to.
     #[arg(long)]
     pub out: PathBuf,
+    /// How the reward model is run.
+    #[command(flatten)]
+    pub scoring: ScoringArguments,
+}
+
+/// How a reward model is run that scores answers.
+#[derive(Debug, Args)]
+pub struct ScoringArguments {
     /// What the reward model's base is held in: as when it was trained [default: f32 where any weight is, else bf16]
     #[arg(long)]
     pub precision: Option<PrecisionName>,

@@ -151,16 +151,20 @@ fn best(arguments: BestArguments) -> anyhow::Result<()> {
     let base = RewardModel::base_path(&arguments.reward)?;
     let plan = BestOfN {
         candidates: arguments.candidates,
-        base_precision: precision(arguments.precision, &base)?,
+        base_precision: precision(arguments.scoring.precision, &base)?,
         reward: arguments.reward,
         images: arguments.images,
         facts: arguments.facts,
         out: arguments.out,
-        pass_rows: usize::from(arguments.pass_rows),
+        pass_rows: usize::from(arguments.scoring.pass_rows),
     };
     let said = |done, n| eprintln!("best: {done} of {n} prompts");
-    let summary =
-        candor_reward::best_of_n(&plan, device(arguments.device)?, &Ranks::alone(), said)?;
+    let summary = candor_reward::best_of_n(
+        &plan,
+        device(arguments.scoring.device)?,
+        &Ranks::alone(),
+        said,
+    )?;
     println!(
         "{}: {} answers to {} prompts; the score is {:.3} on average and {:.3} of the best; {} prompts without a best and a \
          worst",
@@ -177,17 +181,17 @@ fn best(arguments: BestArguments) -> anyhow::Result<()> {
 fn scores(arguments: ScoresArguments) -> anyhow::Result<()> {
     let base = RewardModel::base_path(&arguments.reward)?;
     let plan = PairScores {
-        base_precision: precision(arguments.precision, &base)?,
+        base_precision: precision(arguments.scoring.precision, &base)?,
         reward: arguments.reward,
         pairs: arguments.pairs,
         images: arguments.images,
         facts: arguments.facts,
         on_bad_row: arguments.on_bad_row.into(),
         out: arguments.out,
-        pass_rows: usize::from(arguments.pass_rows),
+        pass_rows: usize::from(arguments.scoring.pass_rows),
     };
     let said = |done, n| eprintln!("scores: {done} of {n} pairs");
-    let found = candor_reward::pair_scores(&plan, device(arguments.device)?, said)?;
+    let found = candor_reward::pair_scores(&plan, device(arguments.scoring.device)?, said)?;
     println!(
         "{}: scores of {} pairs; {} equal pairs left out",
         plan.out.display(),

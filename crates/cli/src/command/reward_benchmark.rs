@@ -15,18 +15,18 @@ use crate::arguments::RewardBenchmarkArguments;
 pub fn run(arguments: &RewardBenchmarkArguments) -> anyhow::Result<()> {
     let base = RewardModel::base_path(&arguments.reward)?;
     let plan = PairBenchmark {
-        base_precision: precision(arguments.precision, &base)?,
+        base_precision: precision(arguments.scoring.precision, &base)?,
         reward: arguments.reward.clone(),
         files: arguments.files.clone(),
         images: arguments.images.clone(),
         facts: arguments.facts.clone(),
         on_bad_row: arguments.on_bad_row.into(),
         out: arguments.out.clone(),
-        pass_rows: usize::from(arguments.pass_rows),
+        pass_rows: usize::from(arguments.scoring.pass_rows),
         seed: arguments.seed,
     };
     let said = |done, n| eprintln!("reward: {done} of {n} pairs");
-    let result = pair_benchmark(&plan, device(arguments.device)?, said)?;
+    let result = pair_benchmark(&plan, device(arguments.scoring.device)?, said)?;
     let page = write_reward(&plan.out, &about(&plan))?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&result)?);

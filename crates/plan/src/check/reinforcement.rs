@@ -74,6 +74,7 @@ pub(crate) fn rl(
             n_tokens: rows * tokens,
             n_targets: rows * targets,
             n_images: rows * images_of_a_row(workload.as_ref()),
+            n_copied: 0,
             activations: recipe.activations,
         };
         budget.training(pass, Some(lora), POLICY)

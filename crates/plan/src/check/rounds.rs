@@ -6,7 +6,7 @@ use candor_rounds::{LabelRecipe, Round, RoundsRecipe, check_prompts};
 use candor_train::Tune;
 
 use super::made::Made;
-use super::{Plan, bound, stages};
+use super::{Plan, bound, speaking, stages};
 use crate::PlanError;
 use crate::memory::Memory;
 
@@ -21,7 +21,7 @@ pub(crate) fn rounds(
         check_prompts(recipe)?;
     }
     let (first, last) = (Round::new(recipe, 1), Round::new(recipe, recipe.n_rounds));
-    let sampling = stages::sample(path, &first.sampling(1)?, made, n_ranks)?;
+    let sampling = speaking::sample(path, &first.sampling(1)?, made, n_ranks)?;
     let (dpo, _) = first.learning()?;
     let learning = stages::dpo(path, &dpo, made, n_ranks)?;
     if let Tune::Lora(_) = dpo.tune {

@@ -1,26 +1,24 @@
-//! The plan of each stage but PPO.
+//! The plan of each stage that trains, but PPO.
 
 use std::path::Path;
 
 use candor_dpo::{DpoRecipe, ImageNegative};
-use candor_eval::EvalRecipe;
 use candor_model::{LoraConfig, Part, published};
 use candor_reward::RewardRecipe;
 use candor_run::Workload;
-use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, FeaturePlace, Judgements, Length, LoraStart, PassSize, Shard};
+use candor_train::{BasePrecision, Judgements, Length, LoraStart, PassSize, Shard};
 
 use super::known::{
-    OfImages, budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
+    budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
 };
 use super::made::{Judge, Made};
 use super::of_ranks::OfRanks;
 use super::{Plan, bound, check_lanes};
 use crate::PlanError;
 use crate::in_blocks::InBlocks;
-use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass};
-use crate::sharing::{SharedOut, Sharing, Training};
+use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass, copied};
+use crate::sharing::{SharedOut, Training};
 use crate::trained::{Held, Trained, states_of};
 
 /// Plans supervised fine-tuning.
@@ -80,6 +78,7 @@ pub(crate) fn sft(
         n_tokens,
         n_targets: n_tokens.min(rows * targets(workload.as_ref(), longest, image)),
         n_images: images_of_a_pass(recipe.pass, workload.as_ref(), n_tokens, image),
+        n_copied: 0,
         activations: recipe.activations,
     };
     let sizes = match (&recipe.tune, &lora) {
@@ -146,72 +145,6 @@ fn note_joined(recipe: &SftRecipe, made: &mut Made, plan: &mut Plan) {
     }
 }
 
-/// Plans sampling.
-pub(crate) fn sample(
-    path: &Path,
-    recipe: &SampleRecipe,
-    made: &Made,
-    n_ranks: u64,
-) -> Result<Plan, PlanError> {
-    let mut plan = Plan::new(path, "sample", &recipe.out);
-    let (base, adapter) = made.with_base(&recipe.base, recipe.adapter.as_deref())?;
-    let Some(known) = model(made, &base, recipe.pixels, &mut plan)? else {
-        return Ok(plan);
-    };
-    let bound = bound::sample(recipe, known.config());
-    let workload = counted([&recipe.prompts], &known, &mut plan, bound, |reading| {
-        Ok(candor_sample::workload(recipe, reading)?)
-    })?;
-    let workload = workload.map(|mut workload| {
-        // The features of a chunk, not of all prompts.
-        let of_chunk = recipe.chunk as u64 * workload.images.of_a_row;
-        workload.images.different = workload.images.different.min(of_chunk);
-        workload
-    });
-    let speaking = Speaking {
-        budget: budget(&known, recipe.base_precision),
-        adapter: adapter.as_deref(),
-        batch_rows: recipe.batch_rows,
-        max_new_tokens: recipe.max_new_tokens,
-    };
-    let (memory, _) = speaking.memory(workload.as_ref(), made, &mut plan);
-    plan.memory = Some(memory);
-    // The images of a chunk are encoded by the rank that answers it.
-    plan.sharing = Sharing::of_chunks(n_ranks, plan.n_steps, 0);
-    Ok(plan)
-}
-
-/// Plans an evaluation.
-pub(crate) fn eval(
-    path: &Path,
-    recipe: &EvalRecipe,
-    made: &Made,
-    n_ranks: u64,
-) -> Result<Plan, PlanError> {
-    let mut plan = Plan::new(path, "eval", &recipe.out);
-    let (base, adapter) = made.with_base(&recipe.model, recipe.adapter.as_deref())?;
-    let Some(known) = model(made, &base, recipe.pixels, &mut plan)? else {
-        return Ok(plan);
-    };
-    let workload = counted(
-        &recipe.question_files(),
-        &known,
-        &mut plan,
-        None,
-        |reading| Ok(candor_eval::workload(recipe, reading)?),
-    )?;
-    let speaking = Speaking {
-        budget: budget(&known, recipe.base_precision),
-        adapter: adapter.as_deref(),
-        batch_rows: recipe.batch_rows,
-        max_new_tokens: recipe.max_new_tokens,
-    };
-    let (memory, of_images) = speaking.memory(workload.as_ref(), made, &mut plan);
-    plan.memory = Some(memory);
-    plan.sharing = Sharing::of_chunks(n_ranks, None, of_images.shared_bytes);
-    Ok(plan)
-}
-
 /// Plans a reward model.
 pub(crate) fn reward(
     path: &Path,
@@ -246,12 +179,14 @@ pub(crate) fn reward(
     })?;
     let budget = budget(&known, recipe.base_precision);
     let responses = if recipe.learns_from_rated() { 1 } else { 2 };
-    let pair = longest(workload.as_ref(), responses * recipe.max_tokens as u64);
+    let (rows, max_tokens) = (recipe.pass.rows as u64, recipe.max_tokens as u64);
+    let pair = longest(workload.as_ref(), responses * max_tokens);
     let (n_tokens, image) = (recipe.pass.most_tokens(pair), budget.image_tokens());
     let pass = Pass {
         n_tokens,
         n_targets: 0,
         n_images: images_of_a_pass(recipe.pass, workload.as_ref(), n_tokens, image),
+        n_copied: copied(n_tokens, responses, rows * max_tokens),
         activations: recipe.activations,
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
@@ -318,20 +253,21 @@ pub(crate) fn dpo(
         Judgements::Comparisons(_) => 2,
         Judgements::Rated(_) => 1,
     };
-    let answers = answers * recipe.max_tokens as u64;
+    let max_tokens = times * recipe.max_tokens as u64;
     let files = recipe.judgements.paths();
     let workload = counted(files, &known, &mut plan, bound::dpo(recipe), |reading| {
         Ok(candor_dpo::workload(recipe, reading)?)
     })?;
     let budget = budget(&known, recipe.base_precision);
     let rows = recipe.pass.rows as u64;
-    let longest = longest(workload.as_ref(), times * answers);
+    let longest = longest(workload.as_ref(), answers * max_tokens);
     let n_tokens = recipe.pass.most_tokens(longest);
     let image = times * budget.image_tokens();
     let pass = Pass {
         n_tokens,
         n_targets: n_tokens.min(rows * targets(workload.as_ref(), longest, image)),
         n_images: times * images_of_a_pass(recipe.pass, workload.as_ref(), n_tokens, image),
+        n_copied: copied(n_tokens, answers, rows * max_tokens),
         activations: recipe.activations,
     };
     let sizes = lora.as_ref().map_or_else(
@@ -407,39 +343,4 @@ fn images_of_a_pass(
     let all = pass.rows as u64 * images_of_a_row(workload);
     let bound = pass.tokens.map(|_| n_tokens.div_ceil(image_tokens.max(1)));
     all.min(bound.unwrap_or(all))
-}
-
-/// Writing answers.
-struct Speaking<'a> {
-    budget: Budget<'a>,
-    adapter: Option<&'a Path>,
-    batch_rows: usize,
-    max_new_tokens: usize,
-}
-
-impl Speaking<'_> {
-    /// What it takes, and what is kept of the images.
-    fn memory(
-        &self,
-        workload: Option<&Workload>,
-        made: &Made,
-        plan: &mut Plan,
-    ) -> (Memory, OfImages) {
-        let budget = self.budget;
-        let positions = budget.config.n_positions() as u64;
-        // Questions of unknown length are hardly longer than an image and an answer.
-        let image = budget.image_tokens();
-        let bound = positions.min(2 * (image + self.max_new_tokens as u64));
-        let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
-        let lora = self.adapter.map(|folder| known_lora(made, folder, plan));
-        let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-        let of_images = features(&[kept], &FeaturePlace::memory(), workload, plan);
-        let memory = Memory {
-            weights_bytes: budget.weights() + lora.map_or(0, |lora| budget.adapter(&lora).bytes),
-            features_bytes: of_images.bytes,
-            work_bytes: writing.max(budget.encoding(IMAGES_PER_PASS)),
-            ..Memory::default()
-        };
-        (memory, of_images)
-    }
 }

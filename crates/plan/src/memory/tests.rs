@@ -90,6 +90,7 @@ fn a_tower_with_an_adapter_keeps_what_its_blocks_compute() {
             n_tokens: 1000,
             n_targets: 10,
             n_images,
+            n_copied: 0,
             activations: Activations::Recompute,
         };
         let lora = LoraConfig::new(8, 16.0, &targets);
@@ -111,6 +112,39 @@ fn what_a_tower_adds_to_the_decoder_is_counted() {
     let forward = |config: &ModelConfig| Budget::new(config, BasePrecision::Bf16).forward(10);
     assert_eq!(forward(&without), 10 * 2 * (8 * 3584 + 4 * 18_944));
     assert_eq!(forward(&with), 10 * 2 * (8 * 4096 + 4 * 12_288 + 3 * 4096));
+}
+
+/// 28 blocks of a Qwen2.5-VL 7B have four heads of keys and values, 128 wide, in 2 bytes. Two answers of 100 tokens to a beginning of 800
+/// are two sequences of 900.
+#[test]
+fn what_answers_read_is_copied_in_each_block_that_is_held() {
+    assert_eq!(copied(1000, 2, 800), 2 * 900);
+    // A beginning is no longer than the pass, and one answer reads it once.
+    assert_eq!(copied(1000, 2, 2048), 2 * 1000);
+    assert_eq!(copied(1000, 1, 2048), 1000);
+    let name = Path::new("Qwen/Qwen2.5-VL-7B-Instruct");
+    let config = candor_model::published::whole(name).unwrap();
+    let budget = Budget::new(&config, BasePrecision::Bf16);
+    let lora = LoraConfig::new(8, 16.0, &["q_proj".to_owned()]);
+    let bytes = |n_copied, activations| {
+        let pass = Pass {
+            n_tokens: 1000,
+            n_targets: 0,
+            n_images: 1,
+            n_copied,
+            activations,
+        };
+        budget.training(pass, Some(&lora), CROSS_ENTROPY)
+    };
+    for (activations, n_held) in [
+        (Activations::Keep, 28),
+        (Activations::Recompute, 1),
+        (Activations::RecomputeFirst(20), 8),
+        (Activations::RecomputeFirst(28), 1),
+    ] {
+        let more = bytes(1800, activations) - bytes(0, activations);
+        assert_eq!(more, n_held * 1800 * 2 * (4 * 128) * 2, "{activations:?}");
+    }
 }
 
 #[test]

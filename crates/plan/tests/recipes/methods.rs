@@ -125,6 +125,30 @@ fn what_the_reference_reads_of_whole_answers_is_planned() {
     assert_eq!(plan.memory.unwrap().work_bytes, forward + logits);
 }
 
+/// A pair of 2048 tokens an answer, whose image takes 256, with the inputs of 32 blocks and three more, and one block, whose adapter reads
+/// 8 d + f numbers in f32. Answers read keys and values of 2 x 4096 numbers: their own, and beginnings of up to 2048 once more for the
+/// second. A spoilt image doubles all of it, and a rated answer is alone.
+#[test]
+fn what_answers_read_is_planned_for_each() {
+    let mut planner = Planner::default();
+    chain(&mut planner, "llava-7b-224");
+    let block = 2 * (11 * 4096 + 4 * 11_008) + 4 * (8 * 4096 + 11_008);
+    let of_token = 35 * 4096 * 2 + block;
+    let of_copy = 2 * 4096 * 2;
+    let logits = 16 * 32_000;
+    for (name, n_tokens, n_beginning, n_image) in [
+        ("4-dpo.toml", 4096, 2048, 256),
+        ("4-mdpo.toml", 8192, 4096, 512),
+        ("4-kto-rated.toml", 2048, 0, 256),
+    ] {
+        let recipe = root().join("recipes/llava-7b-224/dpo").join(name);
+        let plan = plan(&mut planner, &recipe, &[]);
+        let copied = (n_tokens + n_beginning) * of_copy;
+        let passed = n_tokens * of_token + copied + (n_tokens - n_image) * logits;
+        assert_eq!(plan.memory.unwrap().work_bytes, passed, "{name}");
+    }
+}
+
 /// A LLaVA-NeXT takes an image as five of 576 patches, the LLaVA that judges it as one of 256.
 #[test]
 fn images_are_encoded_by_the_policys_tower_as_well_as_by_the_judges() {

@@ -38,9 +38,10 @@ def candor(*arguments: str) -> str:
 
 def small_model(folder: Path) -> str:
     """The micro-world's model after two steps: what it says is of no interest, only that both say it."""
-    sizes = ["--train", "40", "--preference", "0", "--rl", "0", "--eval", "1"]
+    sizes = ["--train", "40", "--preference", "0", "--rl", "0", "--eval", "150"]
     candor("world", "write", "--out", f"{folder}/world", *sizes)
-    ground = ["ground", "recipes/demo/0-ground.toml", "--set", f"data.root={folder}/world"]
+    few = ["--set", "data.n_held_out=8", "--set", "data.batch_images=16"]
+    ground = ["ground", "recipes/demo/0-ground.toml", *few, "--set", f"data.root={folder}/world"]
     candor(*ground, "--set", f"run.out={folder}/ground", "--set", "run.steps=2")
     return f"{folder}/ground/model"
 

@@ -80,6 +80,21 @@ pub struct Answered {
     pub lacks_judge: bool,
 }
 
+/// A model that is asked, in memory, and what is recorded of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The model.
+    pub bundle: &'a Bundle,
+    /// An adapter on it.
+    pub adapter: Option<&'a Adapter>,
+    /// Of its weights.
+    pub fingerprint: &'a str,
+    /// Of the adapter's.
+    pub adapter_fingerprint: Option<&'a str>,
+    /// Whether answers that were given otherwise make way; else they are not touched, and that is an error.
+    pub replaces: bool,
+}
+
 /// A model that is asked, opened once for any number of benchmarks.
 #[derive(Debug)]
 pub struct OpenModel {
@@ -120,14 +135,42 @@ pub fn answer_by(
     stop: &StopSignal,
     ranks: &Ranks,
 ) -> Result<Option<Answered>, EvalError> {
+    answer_as(model.asked(), questions, eval_run, session, stop, ranks)
+}
+
+/// Whether the model has room for all questions.
+///
+/// # Errors
+/// A question is empty or leaves no room for an answer.
+pub(crate) fn check_lengths(
+    questions: &Questions,
+    bundle: &Bundle,
+    eval_run: &EvalRun,
+) -> Result<(), EvalError> {
+    Plan::new(questions, bundle, eval_run).map(drop)
+}
+
+/// [`answer_by`] a model in memory.
+pub(crate) fn answer_as(
+    asked: Asked<'_>,
+    questions: &Questions,
+    eval_run: &EvalRun,
+    session: Option<&JudgeSession<'_>>,
+    stop: &StopSignal,
+    ranks: &Ranks,
+) -> Result<Option<Answered>, EvalError> {
     let asks = &questions.asks;
     let judging = Judging { questions, session };
-    let plan = Plan::new(questions, &model.bundle, eval_run)?;
-    let head = model.head(eval_run, questions, &plan);
+    let plan = Plan::new(questions, asked.bundle, eval_run)?;
+    let head = asked.head(eval_run, questions, &plan);
     ranks.check_same_inputs(&head.inputs())?;
     let mut kept = None;
     let n_kept = ranks.made_by_first(|| {
-        let opened = Kept::open(&eval_run.out.join("answers.log"), &head, &plan)?;
+        let log = eval_run.out.join("answers.log");
+        if asked.replaces {
+            Kept::make_way(&log, &head)?;
+        }
+        let opened = Kept::open(&log, &head, &plan)?;
         let n_kept = opened.batches.len();
         if n_kept < plan.batches.len() {
             Results::discard(&eval_run.out)?;
@@ -135,7 +178,7 @@ pub fn answer_by(
         kept = Some(opened);
         Ok::<_, EvalError>(n_kept)
     })?;
-    let generator = FileGenerator::new(eval_run, &model.bundle, model.adapter.as_ref(), &plan);
+    let generator = FileGenerator::new(eval_run, asked.bundle, asked.adapter, &plan);
     let judge = session.map(|session| session.judge);
     let answering = Answering {
         eval_run,
@@ -221,13 +264,25 @@ impl OpenModel {
         })
     }
 
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            bundle: &self.bundle,
+            adapter: self.adapter.as_ref(),
+            fingerprint: &self.fingerprint,
+            adapter_fingerprint: self.adapter_fingerprint.as_deref(),
+            replaces: false,
+        }
+    }
+}
+
+impl Asked<'_> {
     /// What is recorded of a run at the head of its answers.
     fn head(&self, eval_run: &EvalRun, questions: &Questions, plan: &Plan) -> Head {
         Head {
             model: eval_run.model.display().to_string(),
-            model_fingerprint: self.fingerprint.clone(),
+            model_fingerprint: self.fingerprint.to_owned(),
             adapter: (eval_run.adapter.as_ref()).map(|folder| folder.display().to_string()),
-            adapter_fingerprint: self.adapter_fingerprint.clone(),
+            adapter_fingerprint: self.adapter_fingerprint.map(str::to_owned),
             pixels: eval_run.pixels,
             questions_sha256: questions_sha256(&questions.asks),
             seed: eval_run.seed,

@@ -20,6 +20,9 @@ pub enum DpoError {
     /// A data file.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),
+    /// The benchmarks that the run measures itself by.
+    #[error(transparent)]
+    Suite(#[from] candor_eval::EvalError),
     /// A file or a setting does not fit.
     #[error("{}: {problem} ({remedy})", path.display())]
     Unfit {

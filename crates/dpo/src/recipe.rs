@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::image::PixelBounds;
+use candor_eval::training_suite::SuiteRecipe;
 use candor_model::Activations;
 use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{
@@ -47,6 +48,8 @@ pub struct DpoRecipe {
     pub objective: Objective,
     /// Updates between evaluations.
     pub evaluate_every: u64,
+    /// Benchmarks that the run measures itself by, where the recipe has some.
+    pub suite: Option<SuiteRecipe>,
     /// The recipe as it is run.
     pub resolved: Resolved,
 }
@@ -101,6 +104,7 @@ impl DpoRecipe {
             )
             .positive()
             .required();
+        let suite = SuiteRecipe::read(&mut recipe);
         let resolved = recipe.finish()?;
         Ok(Self {
             session,
@@ -117,6 +121,7 @@ impl DpoRecipe {
             snapshot_every,
             objective,
             evaluate_every,
+            suite,
             resolved,
         })
     }
@@ -141,6 +146,7 @@ impl DpoRecipe {
             "data.pass_tokens",
             "model.activations",
             "model.recompute_blocks",
+            "suite.batch_rows",
         ]
     }
 }

@@ -24,7 +24,7 @@ use candor_judge::suite::best::BestBy;
 use candor_judge::{Benchmark, ChatJudge, Judge as _, Settings};
 use candor_model::{Adapter, Bundle, ModelError};
 use candor_run::{Progress, Ranks, StopSignal};
-use candor_train::{BasePrecision, Best, Found, Session, SessionRecipe, fingerprint};
+use candor_train::{BasePrecision, Best, Found, Opening, Session, SessionRecipe, fingerprint};
 use serde::Serialize;
 use tch::Tensor;
 
@@ -38,9 +38,13 @@ use crate::suite::{Greedy, SuiteModel, score_into};
 /// The numbers of a step, by benchmark and key; without those that are ratios over nothing.
 pub type SuiteFigures = BTreeMap<String, BTreeMap<String, f64>>;
 
-/// A model in training.
+/// A model in training, and what its recipe says of measuring it.
 #[derive(Debug, Clone, Copy)]
 pub struct InTraining<'a> {
+    /// The suite, where the run has one.
+    pub suite: Option<&'a SuiteRecipe>,
+    /// Seed and folder of the run.
+    pub session: &'a SessionRecipe,
     /// The model.
     pub bundle: &'a Bundle,
     /// The adapter in training, if one is.
@@ -54,11 +58,11 @@ pub struct InTraining<'a> {
 }
 
 /// The suite of a run, which may have none.
-pub struct TrainingSuite<'a> {
-    recipe: Option<&'a SuiteRecipe>,
+pub struct TrainingSuite {
+    recipe: Option<SuiteRecipe>,
     seed: u64,
     /// Folder of the run.
-    out: &'a Path,
+    out: PathBuf,
     ranks: Ranks,
     /// On the first rank, where the recipe names one.
     judge: Option<(ChatJudge, Templates)>,
@@ -80,24 +84,23 @@ struct BestStep {
     weights: &'static str,
 }
 
-impl<'a> TrainingSuite<'a> {
+impl TrainingSuite {
     /// Reads the questions, and looks at everything that could fail at a later step: files, images, lengths and the judge.
     /// `trained` are the tensors that are trained of the model, and no others.
     ///
     /// # Errors
     /// A file or an image is missing or damaged, a question is too long for the model, or there is no judge where one is needed.
     pub fn open(
-        recipe: Option<&'a SuiteRecipe>,
-        session: &'a SessionRecipe,
-        ranks: &Ranks,
         model: InTraining<'_>,
+        opening: &mut Opening,
         trained: &[(String, Tensor)],
     ) -> Result<Self, EvalError> {
+        let session = model.session;
         let mut suite = Self {
-            recipe,
+            recipe: model.suite.cloned(),
             seed: session.seed,
-            out: &session.out,
-            ranks: ranks.clone(),
+            out: session.out.clone(),
+            ranks: opening.ranks().clone(),
             judge: None,
             questions: Vec::new(),
             trained: Vec::new(),
@@ -107,18 +110,20 @@ impl<'a> TrainingSuite<'a> {
                 None => "best/model",
             },
         };
-        let Some(recipe) = recipe else {
+        let Some(recipe) = model.suite else {
             return Ok(suite);
         };
+        opening.doing("reading the suite");
         let all = recipe.files()?;
-        if let Some(path) = recipe.judge.as_ref().filter(|_| ranks.is_first()) {
+        let judge = recipe.judge.as_ref();
+        if let Some(path) = judge.filter(|_| suite.ranks.is_first()) {
             let settings = Settings::read(path)?;
             let templates = settings.templates.clone();
             let judge = ChatJudge::open(path, settings, session.seed)?;
             suite.judge = Some((judge, templates));
         }
         for (benchmark, files) in all {
-            let out = suite.out.to_owned();
+            let out = suite.out.clone();
             let eval_run = model.eval_run(recipe, benchmark, files, out);
             let session = suite.judge_session();
             let questions = eval_run.questions(session.as_ref())?;
@@ -146,7 +151,7 @@ impl<'a> TrainingSuite<'a> {
     /// # Errors
     /// A file cannot be read, or a rank has ended or hangs.
     pub fn inputs(&self) -> Result<Vec<(&'static str, String)>, EvalError> {
-        let Some(recipe) = self.recipe else {
+        let Some(recipe) = &self.recipe else {
             return Ok(Vec::new());
         };
         let asks = self.questions.iter().flat_map(|of| &of.asks);
@@ -189,7 +194,7 @@ impl<'a> TrainingSuite<'a> {
     ) -> Result<SuiteFigures, EvalError> {
         let n_steps = session.steps_left().end;
         let is_due = |recipe: &&SuiteRecipe| step.is_multiple_of(recipe.every) || step == n_steps;
-        let Some(recipe) = self.recipe.filter(is_due) else {
+        let Some(recipe) = self.recipe.as_ref().filter(is_due) else {
             return Ok(SuiteFigures::new());
         };
         session.phase("suite");

@@ -20,6 +20,9 @@ pub enum RlError {
     /// A data file.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),
+    /// The benchmarks that the run measures itself by.
+    #[error(transparent)]
+    Suite(#[from] candor_eval::EvalError),
     /// The reward model.
     #[error(transparent)]
     Reward(#[from] candor_reward::RewardError),

@@ -20,6 +20,9 @@ pub enum SftError {
     /// A data file.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),
+    /// The benchmarks that the run measures itself by.
+    #[error(transparent)]
+    Suite(#[from] candor_eval::EvalError),
     /// The data does not fit the stage.
     #[error("{path}: {problem} ({remedy})")]
     Unfit {

@@ -135,7 +135,12 @@ impl TrainingSuite {
                 });
             }
             look_through(&questions, &eval_run.images)?;
-            check_lengths(&questions, model.bundle, &eval_run)?;
+            let fits = check_lengths(&questions, model.bundle, &eval_run);
+            fits.map_err(|error| EvalError::Unfit {
+                path: recipe.data.clone(),
+                problem: format!("{}, {error}", benchmark.label()),
+                remedy: "shorten or remove the question, or leave the benchmark out of suite.benchmarks",
+            })?;
             suite.questions.push(questions);
         }
         let copy = |(name, tensor): &(String, Tensor)| (name.clone(), tensor.shallow_clone());

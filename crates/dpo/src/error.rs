@@ -22,7 +22,7 @@ pub enum DpoError {
     Data(#[from] candor_data::DataError),
     /// The benchmarks that the run measures itself by.
     #[error(transparent)]
-    Suite(#[from] candor_eval::EvalError),
+    Suite(Box<candor_eval::EvalError>),
     /// A file or a setting does not fit.
     #[error("{}: {problem} ({remedy})", path.display())]
     Unfit {
@@ -46,4 +46,10 @@ pub enum DpoError {
         /// What was found.
         value: f64,
     },
+}
+
+impl From<candor_eval::EvalError> for DpoError {
+    fn from(error: candor_eval::EvalError) -> Self {
+        Self::Suite(Box::new(error))
+    }
 }

@@ -22,7 +22,7 @@ pub enum RlError {
     Data(#[from] candor_data::DataError),
     /// The benchmarks that the run measures itself by.
     #[error(transparent)]
-    Suite(#[from] candor_eval::EvalError),
+    Suite(Box<candor_eval::EvalError>),
     /// The reward model.
     #[error(transparent)]
     Reward(#[from] candor_reward::RewardError),
@@ -69,4 +69,10 @@ pub enum RlError {
         /// Rows that show it.
         ids: Vec<String>,
     },
+}
+
+impl From<candor_eval::EvalError> for RlError {
+    fn from(error: candor_eval::EvalError) -> Self {
+        Self::Suite(Box::new(error))
+    }
 }

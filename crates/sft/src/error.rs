@@ -22,7 +22,7 @@ pub enum SftError {
     Data(#[from] candor_data::DataError),
     /// The benchmarks that the run measures itself by.
     #[error(transparent)]
-    Suite(#[from] candor_eval::EvalError),
+    Suite(Box<candor_eval::EvalError>),
     /// The data does not fit the stage.
     #[error("{path}: {problem} ({remedy})")]
     Unfit {
@@ -33,4 +33,10 @@ pub enum SftError {
         /// What to do.
         remedy: &'static str,
     },
+}
+
+impl From<candor_eval::EvalError> for SftError {
+    fn from(error: candor_eval::EvalError) -> Self {
+        Self::Suite(Box::new(error))
+    }
 }

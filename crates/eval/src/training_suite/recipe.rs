@@ -134,8 +134,8 @@ impl SuiteRecipe {
         }
         Err(EvalError::Unfit {
             path: self.data.clone(),
-            problem: format!("files of suite.benchmarks are missing:{missing}\n "),
-            remedy: "or leave these benchmarks out",
+            problem: format!("files of suite.benchmarks are missing:{missing}\nput them there"),
+            remedy: "or leave these benchmarks out of the recipe",
         })
     }
 }

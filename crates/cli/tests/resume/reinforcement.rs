@@ -1,11 +1,10 @@
 //! `rl`, killed at random moments.
 
-use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use crate::preferences::{rewarded, with_own_recipe};
-use crate::runs::{assert_same, candor, recipe, run, run_with_kills, sets};
+use crate::runs::{assert_same, candor, recipe, run, run_with_kills, sets, suite};
 
 /// The folder of [`rewarded`] with the policy that PPO starts from.
 pub fn judged() -> &'static Path {
@@ -46,38 +45,10 @@ pub const RESULTS: [&str; 10] = [
     "samples/step-12.jsonl",
 ];
 
-/// Puts the world's POPE where a suite looks for it.
-fn benchmarks(folder: &Path) {
-    let (world, data) = (folder.join("world"), folder.join("benchmarks"));
-    let images = data.join("coco/val2014");
-    fs::create_dir_all(&images).unwrap();
-    fs::create_dir_all(data.join("pope")).unwrap();
-    for split in ["random", "popular", "adversarial"] {
-        let questions = data.join(format!("pope/coco_pope_{split}.jsonl"));
-        fs::copy(world.join(format!("eval/pope_{split}.jsonl")), questions).unwrap();
-    }
-    for image in fs::read_dir(world.join("images")).unwrap() {
-        let image = image.unwrap();
-        fs::copy(image.path(), images.join(image.file_name())).unwrap();
-    }
-}
-
 #[test]
 fn ppo_that_measures_itself_killed_at_random_moments_ends_in_the_same_bytes() {
     let folder = judged();
-    benchmarks(folder);
-    let arguments = |out: &str| {
-        let suite = sets(&[
-            ("suite.every", "4"),
-            ("suite.data", "\"benchmarks\""),
-            ("suite.benchmarks", "[\"pope\"]"),
-            ("suite.limit", "4"),
-            ("suite.best", "\"pope.accuracy\""),
-            ("suite.max_new_tokens", "4"),
-            ("suite.batch_rows", "4"),
-        ]);
-        [with_own_recipe("rl", out), suite].concat()
-    };
+    let arguments = |out: &str| [with_own_recipe("rl", out), sets(&suite())].concat();
     run(candor(folder).args(arguments("rl-whole")));
     let kills = run_with_kills(folder, &arguments("rl-killed"), 17, 300);
     assert!(kills > 0, "the run was never killed after a checkpoint");
@@ -85,8 +56,8 @@ fn ppo_that_measures_itself_killed_at_random_moments_ends_in_the_same_bytes() {
     let measured = [
         "best.json",
         "best/adapter/adapter_model.safetensors",
-        "suite/step-4/pope/answers.log",
-        "suite/step-8/pope/answers/pope_popular.jsonl",
+        "suite/step-3/pope/answers.log",
+        "suite/step-9/pope/answers/pope_popular.jsonl",
         "suite/step-12/pope/verdicts/pope.jsonl",
     ];
     assert_same(folder, "rl-whole", "rl-killed", &measured);

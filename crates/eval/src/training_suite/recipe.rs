@@ -10,6 +10,9 @@ use candor_recipe::Reader;
 
 use crate::EvalError;
 
+/// What `suite.benchmarks` means.
+const BENCHMARKS: &str = "Some of `mmhal`, `pope`, `llava_bench`, `mmbench`, `chair`, `amber`, `object_hal_bench`, `hallusion_bench` and `mme`.";
+
 /// What a run measures itself by while it trains.
 #[derive(Debug, Clone)]
 pub struct SuiteRecipe {
@@ -143,10 +146,7 @@ impl SuiteRecipe {
 fn read_benchmarks(recipe: &mut Reader) -> Vec<Benchmark> {
     let known = benchmarks();
     let names = recipe
-        .strings(
-            "suite.benchmarks",
-            "Some of `mmhal`, `pope`, `llava_bench`, `mmbench`, `chair`, `amber`, `object_hal_bench`, `hallusion_bench` and `mme`.",
-        )
+        .strings("suite.benchmarks", BENCHMARKS)
         .check(|names| {
             let known: Vec<&str> = known.iter().map(|of| of.key()).collect();
             let remedy = || format!("name some of {}, each once", known.join(", "));
@@ -168,4 +168,16 @@ fn read_benchmarks(recipe: &mut Reader) -> Vec<Benchmark> {
     named
         .filter_map(|name| known.iter().find(|of| of.key() == name).copied())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_of_fields_names_all_benchmarks() {
+        let named: Vec<&str> = BENCHMARKS.split('`').skip(1).step_by(2).collect();
+        let known: Vec<&str> = benchmarks().into_iter().map(Benchmark::key).collect();
+        assert_eq!(named, known);
+    }
 }

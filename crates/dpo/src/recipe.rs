@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::image::PixelBounds;
-use candor_eval::training_suite::SuiteRecipe;
-use candor_model::Activations;
+use candor_eval::training_suite::{InTraining, SuiteRecipe};
+use candor_model::{Activations, Adapter, Bundle};
 use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{
     MODEL, ROOT, read_activations, read_batch, read_pixels, read_snapshots,
@@ -124,6 +124,23 @@ impl DpoRecipe {
             suite,
             resolved,
         })
+    }
+
+    /// The model in training, as a suite asks it.
+    pub(crate) fn in_training<'a>(
+        &'a self,
+        bundle: &'a Bundle,
+        adapter: Option<&'a Adapter>,
+    ) -> InTraining<'a> {
+        InTraining {
+            suite: self.suite.as_ref(),
+            session: &self.session,
+            bundle,
+            adapter,
+            base: &self.base,
+            pixels: self.pixels,
+            precision: self.base_precision,
+        }
     }
 
     /// Rows of a pass without gradients. Each may be as many conversations of any length as it has answers, whose beginning and

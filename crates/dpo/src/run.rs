@@ -1,7 +1,7 @@
 //! The loop: comparisons or rated answers → log-probabilities of their answers → what they cost → update → validation.
 
 use candor_data::comparisons::{Parts, Purpose};
-use candor_eval::training_suite::{InTraining, SuiteFigures, TrainingSuite};
+use candor_eval::training_suite::{SuiteFigures, TrainingSuite};
 use candor_model::{Adapter, Bundle, ModelFolder, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
@@ -112,7 +112,7 @@ pub fn run(
     let reference = has_reference
         .then(|| reference(recipe, launch, &mut opening, policy, &all, &inputs))
         .transpose()?;
-    let model = in_training(recipe, &bundle, adapter.as_ref());
+    let model = recipe.in_training(&bundle, adapter.as_ref());
     let mut suite = TrainingSuite::open(model, &mut opening, &trained)?;
     opening.read_earlier(|run| Ok::<_, DpoError>(recipe.tune.result(run, &bundle)?))?;
     let parts = TrainState {
@@ -164,23 +164,6 @@ pub fn run(
     session.write_result(&result)?;
     session.finish(&result.told());
     Ok(Outcome::Finished)
-}
-
-/// The model as a suite asks it.
-fn in_training<'a>(
-    recipe: &'a DpoRecipe,
-    bundle: &'a Bundle,
-    adapter: Option<&'a Adapter>,
-) -> InTraining<'a> {
-    InTraining {
-        suite: recipe.suite.as_ref(),
-        session: &recipe.session,
-        bundle,
-        adapter,
-        base: &recipe.base,
-        pixels: recipe.pixels,
-        precision: recipe.base_precision,
-    }
 }
 
 /// Says which rows the run does without, and of which kinds the others are.

@@ -10,6 +10,7 @@
 //! that was killed goes on with the batch that it was in, and ends in the bytes of one that was not.
 
 mod ahead;
+mod asked;
 mod generator;
 mod kept;
 mod plan;
@@ -28,13 +29,14 @@ use candor_train::{BasePrecision, fingerprint};
 use tch::Device;
 
 use self::ahead::ahead_of;
+pub(crate) use self::asked::Asked;
 use self::generator::FileGenerator;
-use self::kept::{Head, Kept};
+use self::kept::Kept;
 use self::plan::Plan;
 use crate::EvalError;
 use crate::answer::Answer;
 use crate::images;
-use crate::questions::{Asking, Questions, questions_sha256};
+use crate::questions::{Asking, Questions};
 
 /// Who is asked what, and how.
 #[derive(Debug, Clone)]
@@ -78,21 +80,6 @@ pub struct Answered {
     pub files: Vec<PathBuf>,
     /// Whether they cannot be scored, because that takes a judge and there was none.
     pub lacks_judge: bool,
-}
-
-/// A model that is asked, in memory, and what is recorded of it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    /// The model.
-    pub bundle: &'a Bundle,
-    /// An adapter on it.
-    pub adapter: Option<&'a Adapter>,
-    /// Of its weights.
-    pub fingerprint: &'a str,
-    /// Of the adapter's.
-    pub adapter_fingerprint: Option<&'a str>,
-    /// Whether answers that were given otherwise make way; else they are not touched, and that is an error.
-    pub replaces: bool,
 }
 
 /// A model that is asked, opened once for any number of benchmarks.
@@ -271,25 +258,6 @@ impl OpenModel {
             fingerprint: &self.fingerprint,
             adapter_fingerprint: self.adapter_fingerprint.as_deref(),
             replaces: false,
-        }
-    }
-}
-
-impl Asked<'_> {
-    /// What is recorded of a run at the head of its answers.
-    fn head(&self, eval_run: &EvalRun, questions: &Questions, plan: &Plan) -> Head {
-        Head {
-            model: eval_run.model.display().to_string(),
-            model_fingerprint: self.fingerprint.to_owned(),
-            adapter: (eval_run.adapter.as_ref()).map(|folder| folder.display().to_string()),
-            adapter_fingerprint: self.adapter_fingerprint.map(str::to_owned),
-            pixels: eval_run.pixels,
-            questions_sha256: questions_sha256(&questions.asks),
-            seed: eval_run.seed,
-            temperature: eval_run.temperature,
-            top_p: eval_run.top_p,
-            max_new_tokens: plan.max_new_tokens,
-            batch_rows: eval_run.batch_rows,
         }
     }
 }

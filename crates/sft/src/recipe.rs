@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use candor_data::image::PixelBounds;
 use candor_data::rows::OnBadRow;
-use candor_eval::training_suite::SuiteRecipe;
-use candor_model::{Activations, Template};
+use candor_eval::training_suite::{InTraining, SuiteRecipe};
+use candor_model::{Activations, Adapter, Bundle, Template};
 use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{
     IMAGES, MODEL, ROOT, read_activations, read_batch, read_pixels, read_snapshots,
@@ -214,6 +214,23 @@ impl SftRecipe {
 }
 
 impl SftRecipe {
+    /// The model in training, as a suite asks it.
+    pub(crate) fn in_training<'a>(
+        &'a self,
+        bundle: &'a Bundle,
+        adapter: Option<&'a Adapter>,
+    ) -> InTraining<'a> {
+        InTraining {
+            suite: self.suite.as_ref(),
+            session: &self.session,
+            bundle,
+            adapter,
+            base: &self.base,
+            pixels: self.pixels,
+            precision: self.base_precision,
+        }
+    }
+
     /// The keys that a resume may change, besides those of every stage: how an update is cut into passes, and what a pass
     /// keeps in memory.
     #[must_use]

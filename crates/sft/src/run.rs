@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candor_data::rows::{LEAVE_OUT, Look, OnBadRow, Skipped, SkippedCounts};
-use candor_eval::training_suite::{InTraining, SuiteFigures, TrainingSuite};
+use candor_eval::training_suite::{SuiteFigures, TrainingSuite};
 use candor_model::sample::{Batch, Sample, SampleRules};
 use candor_model::{Adapter, Blocks, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
@@ -236,7 +236,7 @@ pub fn run(
     say_seen_anew("sft", &bundle.model);
     let keep_best = (recipe.evaluation.as_ref()).is_some_and(|evaluation| evaluation.keep_best);
     let mut best = keep_best.then(|| Best::new(BestBy::Loss, &trained));
-    let model = in_training(recipe, &bundle, adapter.as_ref());
+    let model = recipe.in_training(&bundle, adapter.as_ref());
     let mut suite = TrainingSuite::open(model, &mut opening, &trained)?;
     let n_steps = n_steps(recipe.length, &corpus);
     let rows = (&*corpus, held_out.as_ref());
@@ -320,23 +320,6 @@ pub fn run(
     suite.finish(|folder| Tune::save(folder, &bundle, adapter.as_ref()))?;
     finish(session, &corpus, found)?;
     Ok(Outcome::Finished)
-}
-
-/// The model as a suite asks it.
-fn in_training<'a>(
-    recipe: &'a SftRecipe,
-    bundle: &'a Bundle,
-    adapter: Option<&'a Adapter>,
-) -> InTraining<'a> {
-    InTraining {
-        suite: recipe.suite.as_ref(),
-        session: &recipe.session,
-        bundle,
-        adapter,
-        base: &recipe.base,
-        pixels: recipe.pixels,
-        precision: recipe.base_precision,
-    }
 }
 
 fn n_steps(length: Length, corpus: &Corpus) -> u64 {

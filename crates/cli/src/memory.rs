@@ -9,8 +9,8 @@ use candor_train::current_phase;
 /// How libtorch says it, of a GPU and of the host.
 const SIGNS: [&str; 2] = ["out of memory", "can't allocate memory"];
 
-const REMEDY: &str = "hold less at a time: lower data.micro_batch or batch.micro_batch, data.pass_tokens, sampling.batch_rows or \
-                      sampling.pass_rows (--batch-rows), set model.activations = \"recompute\" or more \
+const REMEDY: &str = "hold less at a time: lower data.micro_batch or batch.micro_batch, data.pass_tokens, sampling.batch_rows, \
+                      sampling.pass_rows or suite.batch_rows (--batch-rows), set model.activations = \"recompute\" or more \
                       model.recompute_blocks, optimizer.states = \"host\" or \
                       model.base_precision = \"nf4\" (--precision nf4), or put the reward model on another device with \
                       model.reward_device; `candor recipe check` says what a stage takes";

@@ -20,6 +20,9 @@ pub enum DpoError {
     /// A data file.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),
+    /// The benchmarks that the run measures itself by.
+    #[error(transparent)]
+    Suite(Box<candor_eval::EvalError>),
     /// A file or a setting does not fit.
     #[error("{}: {problem} ({remedy})", path.display())]
     Unfit {
@@ -43,4 +46,10 @@ pub enum DpoError {
         /// What was found.
         value: f64,
     },
+}
+
+impl From<candor_eval::EvalError> for DpoError {
+    fn from(error: candor_eval::EvalError) -> Self {
+        Self::Suite(Box::new(error))
+    }
 }

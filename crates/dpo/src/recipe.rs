@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::image::PixelBounds;
-use candor_model::Activations;
+use candor_eval::training_suite::{InTraining, SuiteRecipe};
+use candor_model::{Activations, Adapter, Bundle};
 use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{
     MODEL, ROOT, read_activations, read_batch, read_pixels, read_snapshots,
@@ -47,6 +48,8 @@ pub struct DpoRecipe {
     pub objective: Objective,
     /// Updates between evaluations.
     pub evaluate_every: u64,
+    /// Benchmarks that the run measures itself by, where the recipe has some.
+    pub suite: Option<SuiteRecipe>,
     /// The recipe as it is run.
     pub resolved: Resolved,
 }
@@ -101,6 +104,7 @@ impl DpoRecipe {
             )
             .positive()
             .required();
+        let suite = SuiteRecipe::read(&mut recipe);
         let resolved = recipe.finish()?;
         Ok(Self {
             session,
@@ -117,8 +121,26 @@ impl DpoRecipe {
             snapshot_every,
             objective,
             evaluate_every,
+            suite,
             resolved,
         })
+    }
+
+    /// The model in training, as a suite asks it.
+    pub(crate) fn in_training<'a>(
+        &'a self,
+        bundle: &'a Bundle,
+        adapter: Option<&'a Adapter>,
+    ) -> InTraining<'a> {
+        InTraining {
+            suite: self.suite.as_ref(),
+            session: &self.session,
+            bundle,
+            adapter,
+            base: &self.base,
+            pixels: self.pixels,
+            precision: self.base_precision,
+        }
     }
 
     /// Rows of a pass without gradients. Each may be as many conversations of any length as it has answers, whose beginning and
@@ -141,6 +163,7 @@ impl DpoRecipe {
             "data.pass_tokens",
             "model.activations",
             "model.recompute_blocks",
+            "suite.batch_rows",
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! The loop: comparisons or rated answers → log-probabilities of their answers → what they cost → update → validation.
 
 use candor_data::comparisons::{Parts, Purpose};
+use candor_eval::training_suite::{SuiteFigures, TrainingSuite};
 use candor_model::{Adapter, Bundle, ModelFolder, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
@@ -41,6 +42,9 @@ pub struct DpoMetrics {
     pub validation_accuracy: Option<f64>,
     /// Mean difference of their rewards.
     pub validation_margin: Option<f64>,
+    /// What the suite measured after this update, where it did.
+    #[serde(skip_serializing_if = "SuiteFigures::is_empty")]
+    pub suite: SuiteFigures,
 }
 
 /// What is trained, and what it takes to train it.
@@ -104,18 +108,19 @@ pub fn run(
         ranks,
     };
     // Before a resume or another run's weights are put into the tensors.
-    let reference = if recipe.objective.loss.has_reference() {
-        let of_start = reference(recipe, launch, &mut opening, policy, &all, &inputs);
-        Some(of_start?)
-    } else {
-        None
-    };
+    let has_reference = recipe.objective.loss.has_reference();
+    let reference = has_reference
+        .then(|| reference(recipe, launch, &mut opening, policy, &all, &inputs))
+        .transpose()?;
+    let model = recipe.in_training(&bundle, adapter.as_ref());
+    let mut suite = TrainingSuite::open(model, &mut opening, &trained)?;
     opening.read_earlier(|run| Ok::<_, DpoError>(recipe.tune.result(run, &bundle)?))?;
     let parts = TrainState {
         trained,
-        kept: Vec::new(),
+        kept: suite.state(),
     };
-    let mut session = opening.open(parts, n_steps, Inputs::new(inputs))?;
+    let inputs = Inputs::new(inputs).with(suite.inputs()?);
+    let mut session = opening.open(parts, n_steps, inputs)?;
     if let Some(skipped) = rows.skipped.as_ref().filter(|_| session.writes()) {
         skipped.write(session.path())?;
     }
@@ -139,6 +144,7 @@ pub fn run(
             metrics.validation_accuracy = figures.accuracy;
             metrics.validation_margin = figures.margin;
         }
+        metrics.suite = suite.after_step(&mut session, model, done + 1)?;
         keep_snapshot(&session, done + 1, recipe.snapshot_every, adapter.as_ref())?;
         let figures = &metrics.figures;
         let shown = [
@@ -154,6 +160,7 @@ pub fn run(
     }
     session.doing("measuring what is held out");
     let result = learner.write(&session, &rows)?;
+    suite.finish(|folder| Tune::save(folder, &bundle, adapter.as_ref()))?;
     session.write_result(&result)?;
     session.finish(&result.told());
     Ok(Outcome::Finished)
@@ -293,6 +300,7 @@ impl Learner<'_> {
             validation_loss: None,
             validation_accuracy: None,
             validation_margin: None,
+            suite: SuiteFigures::new(),
         })
     }
 

@@ -10,6 +10,7 @@
 //! that was killed goes on with the batch that it was in, and ends in the bytes of one that was not.
 
 mod ahead;
+mod asked;
 mod generator;
 mod kept;
 mod plan;
@@ -28,13 +29,14 @@ use candor_train::{BasePrecision, fingerprint};
 use tch::Device;
 
 use self::ahead::ahead_of;
+pub(crate) use self::asked::Asked;
 use self::generator::FileGenerator;
-use self::kept::{Head, Kept};
+use self::kept::Kept;
 use self::plan::Plan;
 use crate::EvalError;
 use crate::answer::Answer;
 use crate::images;
-use crate::questions::{Asking, Questions, questions_sha256};
+use crate::questions::{Asking, Questions};
 
 /// Who is asked what, and how.
 #[derive(Debug, Clone)]
@@ -120,14 +122,42 @@ pub fn answer_by(
     stop: &StopSignal,
     ranks: &Ranks,
 ) -> Result<Option<Answered>, EvalError> {
+    answer_as(model.asked(), questions, eval_run, session, stop, ranks)
+}
+
+/// Whether the model has room for all questions.
+///
+/// # Errors
+/// A question is empty or leaves no room for an answer.
+pub(crate) fn check_lengths(
+    questions: &Questions,
+    bundle: &Bundle,
+    eval_run: &EvalRun,
+) -> Result<(), EvalError> {
+    Plan::new(questions, bundle, eval_run).map(drop)
+}
+
+/// [`answer_by`] a model in memory.
+pub(crate) fn answer_as(
+    asked: Asked<'_>,
+    questions: &Questions,
+    eval_run: &EvalRun,
+    session: Option<&JudgeSession<'_>>,
+    stop: &StopSignal,
+    ranks: &Ranks,
+) -> Result<Option<Answered>, EvalError> {
     let asks = &questions.asks;
     let judging = Judging { questions, session };
-    let plan = Plan::new(questions, &model.bundle, eval_run)?;
-    let head = model.head(eval_run, questions, &plan);
+    let plan = Plan::new(questions, asked.bundle, eval_run)?;
+    let head = asked.head(eval_run, questions, &plan);
     ranks.check_same_inputs(&head.inputs())?;
     let mut kept = None;
     let n_kept = ranks.made_by_first(|| {
-        let opened = Kept::open(&eval_run.out.join("answers.log"), &head, &plan)?;
+        let log = eval_run.out.join("answers.log");
+        if asked.replaces {
+            Kept::make_way(&log, &head)?;
+        }
+        let opened = Kept::open(&log, &head, &plan)?;
         let n_kept = opened.batches.len();
         if n_kept < plan.batches.len() {
             Results::discard(&eval_run.out)?;
@@ -135,7 +165,7 @@ pub fn answer_by(
         kept = Some(opened);
         Ok::<_, EvalError>(n_kept)
     })?;
-    let generator = FileGenerator::new(eval_run, &model.bundle, model.adapter.as_ref(), &plan);
+    let generator = FileGenerator::new(eval_run, asked.bundle, asked.adapter, &plan);
     let judge = session.map(|session| session.judge);
     let answering = Answering {
         eval_run,
@@ -221,20 +251,13 @@ impl OpenModel {
         })
     }
 
-    /// What is recorded of a run at the head of its answers.
-    fn head(&self, eval_run: &EvalRun, questions: &Questions, plan: &Plan) -> Head {
-        Head {
-            model: eval_run.model.display().to_string(),
-            model_fingerprint: self.fingerprint.clone(),
-            adapter: (eval_run.adapter.as_ref()).map(|folder| folder.display().to_string()),
-            adapter_fingerprint: self.adapter_fingerprint.clone(),
-            pixels: eval_run.pixels,
-            questions_sha256: questions_sha256(&questions.asks),
-            seed: eval_run.seed,
-            temperature: eval_run.temperature,
-            top_p: eval_run.top_p,
-            max_new_tokens: plan.max_new_tokens,
-            batch_rows: eval_run.batch_rows,
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            bundle: &self.bundle,
+            adapter: self.adapter.as_ref(),
+            fingerprint: &self.fingerprint,
+            adapter_fingerprint: self.adapter_fingerprint.as_deref(),
+            replaces: false,
         }
     }
 }

@@ -6,13 +6,14 @@
 //! answered again, and what a judge has replied comes out of its cache, so the same command goes on after a kill and ends in
 //! the bytes of one that was not interrupted.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use candor_data::image::PixelBounds;
 use candor_judge::benchmarks::Files;
 use candor_judge::score::{JudgeSession, score};
 use candor_judge::suite::{NotMeasured, Suite, folder};
-use candor_judge::{Benchmark, Results, Run};
+use candor_judge::{Benchmark, Results, Run, Verdict};
 use candor_run::{Ranks, StopSignal};
 use candor_train::BasePrecision;
 use tch::Device;
@@ -22,7 +23,7 @@ use crate::files::{EvalRun, OpenModel, answer_by};
 use crate::questions::Questions;
 
 /// What descriptions are asked for with (CHAIR).
-const DESCRIPTION: &str = "Describe the image in detail.";
+pub(crate) const DESCRIPTION: &str = "Describe the image in detail.";
 
 /// A model of a suite.
 #[derive(Debug, Clone)]
@@ -200,18 +201,30 @@ fn measure(
     if answered.lacks_judge {
         return Ok(Measured::LacksJudge);
     }
-    let (benchmark, files) = (eval_run.benchmark, &eval_run.files);
-    let (verdicts, scored) = score(benchmark, files, &answered.files, session, seed)?;
+    let (results, verdicts) = score_into(&eval_run.out, questions, &answered.files, session, seed)?;
+    run.verdicts.extend(verdicts);
+    let all = run.results.get_or_insert_default();
+    all.benchmarks.extend(results.benchmarks);
+    Ok(Measured::Scored)
+}
+
+/// Scores the answers to a benchmark, and writes what is found into its evaluation folder.
+pub(crate) fn score_into(
+    out: &Path,
+    questions: &Questions,
+    answers: &[PathBuf],
+    session: Option<&JudgeSession<'_>>,
+    seed: u64,
+) -> Result<(Results, BTreeMap<Benchmark, Vec<Verdict>>), EvalError> {
+    let (benchmark, files) = (questions.benchmark, &questions.files);
+    let (verdicts, scored) = score(benchmark, files, answers, session, seed)?;
     let results = Results {
         benchmarks: [(benchmark, scored)].into(),
         images: files.images.clone(),
     };
     let verdicts = [(benchmark, verdicts)].into();
-    results.write(&eval_run.out, &verdicts)?;
-    run.verdicts.extend(verdicts);
-    let all = run.results.get_or_insert_default();
-    all.benchmarks.extend(results.benchmarks);
-    Ok(Measured::Scored)
+    results.write(out, &verdicts)?;
+    Ok((results, verdicts))
 }
 
 impl SuiteRun {
@@ -244,9 +257,39 @@ impl SuiteRun {
     }
 
     fn eval_run(&self, model: &SuiteModel, benchmark: Benchmark, files: Files) -> EvalRun {
+        let greedy = Greedy {
+            pixels: self.pixels,
+            max_new_tokens: self.max_new_tokens,
+            batch_rows: self.batch_rows,
+        };
+        let out = folder(&self.out, &model.name, benchmark);
+        greedy.eval_run(model, benchmark, files, out)
+    }
+}
+
+/// How the questions of a suite are asked: in the benchmarks' own words, for the likeliest answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Greedy {
+    /// Bounds of images.
+    pub pixels: PixelBounds,
+    /// Longest answer, its end token included.
+    pub max_new_tokens: usize,
+    /// Questions that are answered together.
+    pub batch_rows: usize,
+}
+
+impl Greedy {
+    /// A model asked a benchmark, whose files name the folder of the images.
+    pub(crate) fn eval_run(
+        self,
+        model: &SuiteModel,
+        benchmark: Benchmark,
+        files: Files,
+        out: PathBuf,
+    ) -> EvalRun {
         EvalRun {
             benchmark,
-            images: files.images.clone().unwrap_or_else(|| self.data.clone()),
+            images: files.images.clone().unwrap_or_default(),
             files,
             model: model.model.clone(),
             adapter: model.adapter.clone(),
@@ -260,7 +303,7 @@ impl SuiteRun {
             // Greedy answers are drawn by no seed, so those of any stand.
             seed: 0,
             batch_rows: self.batch_rows,
-            out: folder(&self.out, &model.name, benchmark),
+            out,
         }
     }
 }

@@ -187,6 +187,31 @@ const MME: Part = Part {
     ..EMPTY
 };
 
+/// The benchmarks that any suite has, each once.
+#[must_use]
+pub fn benchmarks() -> Vec<Benchmark> {
+    let mut all = Vec::new();
+    for part in all_parts() {
+        if !all.contains(&part.benchmark) {
+            all.push(part.benchmark);
+        }
+    }
+    all
+}
+
+/// A benchmark that a suite has with its files in the folder `data`, of which at most the first `limit` questions of each are
+/// taken; `None` of one that no suite has.
+#[must_use]
+pub fn entry(benchmark: Benchmark, data: &Path, limit: Option<usize>) -> Option<Entry> {
+    let part = all_parts().find(|part| part.benchmark == benchmark)?;
+    Some(part.entry(data, limit))
+}
+
+fn all_parts() -> impl Iterator<Item = &'static Part> {
+    let suites = [Suite::Paper, Suite::Hallucination];
+    suites.into_iter().flat_map(Suite::parts)
+}
+
 impl Suite {
     /// Its name on the command line and in files.
     #[must_use]
@@ -218,15 +243,19 @@ impl Suite {
     /// Its benchmarks with their files in the folder `data`; of each at most the first `limit` questions of a file.
     #[must_use]
     pub fn entries(self, data: &Path, limit: Option<usize>) -> Vec<Entry> {
-        let entry = |part: &Part| Entry {
-            benchmark: part.benchmark,
-            files: part.files(data, limit),
-        };
-        self.parts().iter().map(entry).collect()
+        let parts = self.parts().iter();
+        parts.map(|part| part.entry(data, limit)).collect()
     }
 }
 
 impl Part {
+    fn entry(&self, data: &Path, limit: Option<usize>) -> Entry {
+        Entry {
+            benchmark: self.benchmark,
+            files: self.files(data, limit),
+        }
+    }
+
     fn files(&self, data: &Path, limit: Option<usize>) -> Result<Files, String> {
         let more = [self.references, self.context, self.synonyms];
         let needed = self
@@ -299,6 +328,17 @@ mod tests {
                 && missing.contains("LisaAnne")
                 && !missing.contains("instances"),
             "{missing}"
+        );
+        // The same benchmark by itself, whichever suite it is of.
+        let alone = entry(Benchmark::Chair, data, None).unwrap().files;
+        assert_eq!(&alone.unwrap_err(), missing);
+        assert!(entry(Benchmark::Amber, data, None).is_some());
+        assert!(entry(Benchmark::Own, data, None).is_none());
+        let keys: Vec<&str> = benchmarks().into_iter().map(Benchmark::key).collect();
+        assert_eq!(keys[..5], labels);
+        assert_eq!(
+            keys[5..],
+            ["amber", "object_hal_bench", "hallusion_bench", "mme"]
         );
         put(data, "coco/synonyms.txt");
         let limit = |given| {

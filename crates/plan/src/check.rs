@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use candor_dpo::DpoRecipe;
 use candor_eval::EvalRecipe;
+use candor_eval::training_suite::SuiteRecipe;
 use candor_recipe::Reader;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
@@ -120,6 +121,14 @@ impl Plan {
         }
     }
 
+    /// The same with what is to be known of the benchmarks that the run measures itself by.
+    fn with_suite(mut self, suite: Option<&SuiteRecipe>) -> Self {
+        for note in suite.into_iter().flat_map(SuiteRecipe::notes) {
+            self.note(note);
+        }
+        self
+    }
+
     fn note(&mut self, note: impl Into<String>) {
         let note = note.into();
         if !self.notes.contains(&note) {
@@ -169,16 +178,23 @@ impl Planner {
         let reader = Reader::open(path, sets)?;
         let (n_ranks, made) = (self.n_ranks, &mut self.made);
         let mut plan = if reader.has("model.policy_init") {
-            reinforcement::rl(path, &RlRecipe::read(reader)?, made, n_ranks)?
+            let recipe = RlRecipe::read(reader)?;
+            let plan = reinforcement::rl(path, &recipe, made, n_ranks)?;
+            plan.with_suite(recipe.suite.as_ref())
         } else if reader.has("rounds.n") {
             let recipe = RoundsRecipe::read(&reader, &path.display().to_string())?;
-            rounds::rounds(path, &recipe, made, n_ranks)?
+            let plan = rounds::rounds(path, &recipe, made, n_ranks)?;
+            plan.with_suite(recipe.dpo.suite.as_ref())
         } else if reader.has("dpo.loss") {
-            stages::dpo(path, &DpoRecipe::read(reader)?, made, n_ranks)?
+            let recipe = DpoRecipe::read(reader)?;
+            let plan = stages::dpo(path, &recipe, made, n_ranks)?;
+            plan.with_suite(recipe.suite.as_ref())
         } else if reader.has("data.preferences") || reader.has("data.rated") {
             stages::reward(path, &RewardRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("model.tune") {
-            stages::sft(path, &SftRecipe::read(reader)?, made, n_ranks)?
+            let recipe = SftRecipe::read(reader)?;
+            let plan = stages::sft(path, &recipe, made, n_ranks)?;
+            plan.with_suite(recipe.suite.as_ref())
         } else if reader.has("run.chunk") {
             speaking::sample(path, &SampleRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("run.benchmarks") {

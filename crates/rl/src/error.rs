@@ -20,6 +20,9 @@ pub enum RlError {
     /// A data file.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),
+    /// The benchmarks that the run measures itself by.
+    #[error(transparent)]
+    Suite(Box<candor_eval::EvalError>),
     /// The reward model.
     #[error(transparent)]
     Reward(#[from] candor_reward::RewardError),
@@ -66,4 +69,10 @@ pub enum RlError {
         /// Rows that show it.
         ids: Vec<String>,
     },
+}
+
+impl From<candor_eval::EvalError> for RlError {
+    fn from(error: candor_eval::EvalError) -> Self {
+        Self::Suite(Box::new(error))
+    }
 }

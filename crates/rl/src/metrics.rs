@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use candor_data::AnswerType;
+use candor_eval::training_suite::SuiteFigures;
 use candor_judge::reward::Term;
 use candor_train::StepStats;
 use serde::Serialize;
@@ -31,6 +32,9 @@ pub struct RlMetrics {
     /// Of the step's optimizer updates.
     #[serde(flatten)]
     pub update: UpdateMetrics,
+    /// What the suite measured after them, where it did.
+    #[serde(skip_serializing_if = "SuiteFigures::is_empty")]
+    pub suite: SuiteFigures,
 }
 
 /// What a step's responses were like.

@@ -161,6 +161,11 @@ impl Models {
         }
     }
 
+    /// What is trained of the policy alone.
+    pub(crate) fn trained_policy(&self) -> Vec<(String, Tensor)> {
+        trained(&self.policy, None)
+    }
+
     /// Writes what was trained into the folder of the run.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use candor_data::image::PixelBounds;
 use candor_data::rows::OnBadRow;
+use candor_eval::training_suite::SuiteRecipe;
 use candor_judge::reward::Term;
 use candor_model::Activations;
 use candor_recipe::Resolved;
@@ -202,6 +203,8 @@ pub struct RlRecipe {
     pub guard: GuardRecipe,
     /// The reference's quirks.
     pub quirks: QuirksRecipe,
+    /// Benchmarks that the run measures itself by, where the recipe has some.
+    pub suite: Option<SuiteRecipe>,
     /// The recipe as it is run.
     pub resolved: Resolved,
 }
@@ -218,6 +221,7 @@ impl RlRecipe {
             "model.activations",
             "model.recompute_blocks",
             "model.reward_device",
+            "suite.batch_rows",
         ]
     }
 

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use candor_data::comparisons::Purpose;
 use candor_data::rows::{Look, Skipped, SkippedCounts};
+use candor_eval::training_suite::{InTraining, TrainingSuite};
 use candor_judge::reward::{Answered, Rewards};
 use candor_run::{LaunchOptions, Outcome};
-use candor_train::{Length, Session, keep_snapshot, say_seen_anew, say_skipped, snapshot};
+use candor_train::{Length, Session, Tune, keep_snapshot, say_seen_anew, say_skipped, snapshot};
 use serde::Serialize;
 use serde_json::Value;
 use tch::Device;
@@ -39,6 +40,14 @@ struct RlResult {
     skipped: Option<SkippedCounts>,
     /// The last line of `metrics.jsonl`.
     last: Value,
+}
+
+/// What a step changes besides the models.
+struct Going<'a, 'p> {
+    rewards: &'a mut Rewards,
+    session: &'a mut Session,
+    supply: &'a mut Supply<'p>,
+    suite: &'a mut TrainingSuite,
 }
 
 /// Trains; writes `<out>/adapter`, `<out>/value` of a critic, `<out>/adapters/step-N` and `<out>/samples/step-N.jsonl`.
@@ -78,7 +87,10 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
         say_seen_anew("rl", &base.model);
     }
     let n_steps = n_steps(recipe, prompts.rows.len())?;
+    let policy = in_training(recipe, &models);
+    let mut suite = TrainingSuite::open(policy, &mut opening, &models.trained_policy())?;
     let inputs = models.inputs(recipe, &rewards, &mut opening)?;
+    let inputs = inputs.with(suite.inputs()?);
     opening.read_earlier(|run| models.result(recipe, run))?;
     let mut supply = Supply::new(recipe.session.seed, &prompts.rows);
     let (per_step, rounds) = (
@@ -89,6 +101,7 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     if rounds > 0 {
         parts.kept.push(supply.kept());
     }
+    parts.kept.extend(suite.state());
     let mut session = opening.open(parts, n_steps, inputs)?;
     let steps = session.steps_left();
     if rounds == 0 {
@@ -107,15 +120,13 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
         models.policy.save(&snapshot(session.path(), 0))?;
     }
     for done in steps {
-        let learned = step(
-            recipe,
-            &models,
-            &images,
-            &mut rewards,
-            &mut session,
-            &mut supply,
-            done,
-        );
+        let going = Going {
+            rewards: &mut rewards,
+            session: &mut session,
+            supply: &mut supply,
+            suite: &mut suite,
+        };
+        let learned = step(recipe, &models, &images, going, done);
         let learned = learned.map_err(|error| match error {
             RlError::Unrewarded { step, error, .. } => RlError::Unrewarded {
                 step,
@@ -139,6 +150,7 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
             last: last_metrics(out)?,
         })?;
     }
+    suite.finish(|folder| Tune::save(folder, models.policy_base(), Some(&models.policy)))?;
     session.finish("done");
     Ok(Outcome::Finished)
 }
@@ -148,11 +160,15 @@ fn step(
     recipe: &RlRecipe,
     models: &Models,
     images: &Images,
-    rewards: &mut Rewards,
-    session: &mut Session,
-    supply: &mut Supply<'_>,
+    going: Going<'_, '_>,
     done: u64,
 ) -> Result<bool, RlError> {
+    let Going {
+        rewards,
+        session,
+        supply,
+        suite,
+    } = going;
     let (learner, reference, sampler) = readers(recipe, models, images);
     let pass_rows = recipe.sampling.pass_rows;
     session.begin_step();
@@ -211,6 +227,7 @@ fn step(
         .collect();
     let updates = update(session, &learner, &rollouts, &experience, &epochs)?;
 
+    let measured = suite.after_step(session, in_training(recipe, models), done + 1)?;
     session.phase("record");
     let every = Some(recipe.snapshot_every);
     keep_snapshot(session, done + 1, every, Some(&models.policy))?;
@@ -229,8 +246,22 @@ fn step(
         rollout,
         drawn: refills.then_some(drawn),
         update: UpdateMetrics::of(&updates),
+        suite: measured,
     };
     Ok(session.end_step(&metrics, &shown, n_tokens)?)
+}
+
+/// The policy as a suite asks it.
+fn in_training<'a>(recipe: &'a RlRecipe, models: &'a Models) -> InTraining<'a> {
+    InTraining {
+        suite: recipe.suite.as_ref(),
+        session: &recipe.session,
+        bundle: models.policy_base(),
+        adapter: Some(&models.policy),
+        base: &recipe.base,
+        pixels: recipe.pixels,
+        precision: recipe.base_precision,
+    }
 }
 
 /// Whether every term of the reward can judge every prompt.

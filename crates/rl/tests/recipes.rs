@@ -214,6 +214,11 @@ fn every_metric_is_documented_and_nothing_else() {
             n_rounds: 0,
         }),
         update: UpdateMetrics::of(&[]),
+        suite: [(
+            "<benchmark>".to_owned(),
+            [("<number>".to_owned(), 1.0)].into(),
+        )]
+        .into(),
     };
     assert_eq!(undocumented(&page, "rl", &metrics), Vec::<String>::new());
 }

@@ -22,6 +22,13 @@ impl Inputs {
         Self(named.collect())
     }
 
+    /// The same and these.
+    #[must_use]
+    pub fn with<N: Into<String>>(mut self, more: impl IntoIterator<Item = (N, String)>) -> Self {
+        self.0.extend(Self::new(more).0);
+        self
+    }
+
     /// The fingerprint of an input.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&String> {

@@ -20,6 +20,9 @@ pub enum SftError {
     /// A data file.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),
+    /// The benchmarks that the run measures itself by.
+    #[error(transparent)]
+    Suite(Box<candor_eval::EvalError>),
     /// The data does not fit the stage.
     #[error("{path}: {problem} ({remedy})")]
     Unfit {
@@ -30,4 +33,10 @@ pub enum SftError {
         /// What to do.
         remedy: &'static str,
     },
+}
+
+impl From<candor_eval::EvalError> for SftError {
+    fn from(error: candor_eval::EvalError) -> Self {
+        Self::Suite(Box::new(error))
+    }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use candor_data::image::PixelBounds;
 use candor_data::rows::OnBadRow;
-use candor_model::{Activations, Template};
+use candor_eval::training_suite::{InTraining, SuiteRecipe};
+use candor_model::{Activations, Adapter, Bundle, Template};
 use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{
     IMAGES, MODEL, ROOT, read_activations, read_batch, read_pixels, read_snapshots,
@@ -92,6 +93,8 @@ pub struct SftRecipe {
     pub sources: Vec<SourceRecipe>,
     /// Conversations that are not trained on, where the recipe has some.
     pub evaluation: Option<EvaluationRecipe>,
+    /// Benchmarks that the run measures itself by, where the recipe has some.
+    pub suite: Option<SuiteRecipe>,
     /// What follows from a row that cannot be trained on.
     pub on_bad_row: OnBadRow,
     /// Longest sequence; a longer one is a bad row, never a silent cut.
@@ -166,6 +169,7 @@ impl SftRecipe {
         let images = root.join(recipe.path("data.images", IMAGES).required());
         let sources = SourceRecipe::read_trained(&mut recipe, "data.sources", &root);
         let evaluation = EvaluationRecipe::read(&mut recipe, &root);
+        let suite = read_suite(&mut recipe, template.as_ref());
         let on_bad_row = on_bad_row(&mut recipe);
         let max_tokens = recipe
             .usize("data.max_tokens", "Longest conversation in tokens, those of its image included; a longer one is never cut in silence.")
@@ -196,6 +200,7 @@ impl SftRecipe {
             images,
             sources,
             evaluation,
+            suite,
             on_bad_row,
             max_tokens,
             batch,
@@ -209,6 +214,23 @@ impl SftRecipe {
 }
 
 impl SftRecipe {
+    /// The model in training, as a suite asks it.
+    pub(crate) fn in_training<'a>(
+        &'a self,
+        bundle: &'a Bundle,
+        adapter: Option<&'a Adapter>,
+    ) -> InTraining<'a> {
+        InTraining {
+            suite: self.suite.as_ref(),
+            session: &self.session,
+            bundle,
+            adapter,
+            base: &self.base,
+            pixels: self.pixels,
+            precision: self.base_precision,
+        }
+    }
+
     /// The keys that a resume may change, besides those of every stage: how an update is cut into passes, and what a pass
     /// keeps in memory.
     #[must_use]
@@ -218,8 +240,22 @@ impl SftRecipe {
             "data.pass_tokens",
             "model.activations",
             "model.recompute_blocks",
+            "suite.batch_rows",
         ]
     }
+}
+
+/// Reads `[suite]`, which asks questions of a model that is trained to answer.
+fn read_suite(recipe: &mut Reader, template: Option<&Template>) -> Option<SuiteRecipe> {
+    let suite = SuiteRecipe::read(recipe);
+    if suite.is_some() && matches!(template, Some(Template::Plain)) {
+        recipe.mistake(
+            "suite",
+            "model.template = \"plain\" trains on captions alone, and the model answers no question yet",
+            "leave it out: what such a run learns is seen in its loss",
+        );
+    }
+    suite
 }
 
 fn read_template(recipe: &mut Reader) -> Option<Template> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candor_data::rows::{LEAVE_OUT, Look, OnBadRow, Skipped, SkippedCounts};
+use candor_eval::training_suite::{SuiteFigures, TrainingSuite};
 use candor_model::sample::{Batch, Sample, SampleRules};
 use candor_model::{Adapter, Blocks, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
@@ -47,6 +48,9 @@ pub struct SftMetrics {
     /// Both by source.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub validation: BTreeMap<String, HeldOutFigures>,
+    /// What the suite measured after this update, where it did.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub suite: SuiteFigures,
 }
 
 /// The `result.json` of a run that skips bad rows or has held-out conversations.
@@ -109,6 +113,7 @@ impl Learner<'_> {
             validation_loss: None,
             validation_accuracy: None,
             validation: BTreeMap::new(),
+            suite: SuiteFigures::new(),
         })
     }
 
@@ -231,17 +236,18 @@ pub fn run(
     say_seen_anew("sft", &bundle.model);
     let keep_best = (recipe.evaluation.as_ref()).is_some_and(|evaluation| evaluation.keep_best);
     let mut best = keep_best.then(|| Best::new(BestBy::Loss, &trained));
+    let model = recipe.in_training(&bundle, adapter.as_ref());
+    let mut suite = TrainingSuite::open(model, &mut opening, &trained)?;
     let n_steps = n_steps(recipe.length, &corpus);
-    let mut inputs = inputs(recipe, &mut opening, &bundle, adapter.as_ref(), &corpus)?;
-    if let Some(rows) = &held_out {
-        inputs.push(("held-out data", rows.fingerprint()?));
-    }
+    let rows = (&*corpus, held_out.as_ref());
+    let inputs = inputs(recipe, &mut opening, &bundle, adapter.as_ref(), rows)?;
     opening.read_earlier(|run| Ok::<_, SftError>(recipe.tune.result(run, &bundle)?))?;
+    let kept = best.iter().flat_map(Best::state);
     let parts = TrainState {
         trained,
-        kept: best.as_ref().map_or_else(Vec::new, Best::state),
+        kept: kept.chain(suite.state()).collect(),
     };
-    let mut session = opening.open(parts, n_steps, Inputs::new(inputs))?;
+    let mut session = opening.open(parts, n_steps, inputs.with(suite.inputs()?))?;
     if let Some(skipped) = corpus.skipped().filter(|_| session.writes()) {
         skipped.write(session.path())?;
     }
@@ -288,6 +294,7 @@ pub fn run(
             last = Some(looking.look(&learner, &session, &mut metrics, best.as_mut())?);
             session.release_weights();
         }
+        metrics.suite = suite.after_step(&mut session, model, done + 1)?;
         keep_snapshot(&session, done + 1, recipe.snapshot_every, adapter.as_ref())?;
         let shown = [("loss", metrics.loss), ("grad norm", metrics.grad_norm)];
         if !session.end_step(&metrics, &shown, metrics.n_tokens)? {
@@ -295,9 +302,7 @@ pub fn run(
         }
     }
     session.gather_weights()?;
-    if let Some(best) = &best {
-        best.recall();
-    }
+    best.iter().for_each(Best::recall);
     // The weights as they are were measured after the last step, unless those of an earlier one came back.
     let is_last = |best: &Best| best.found().is_none_or(|found| found.step == n_steps);
     let known = last.filter(|_| best.as_ref().is_none_or(is_last));
@@ -312,6 +317,7 @@ pub fn run(
     if session.writes() {
         Tune::save(session.path(), &bundle, adapter.as_ref())?;
     }
+    suite.finish(|folder| Tune::save(folder, &bundle, adapter.as_ref()))?;
     finish(session, &corpus, found)?;
     Ok(Outcome::Finished)
 }
@@ -397,8 +403,8 @@ fn inputs(
     opening: &mut Opening,
     bundle: &Bundle,
     adapter: Option<&Adapter>,
-    corpus: &Corpus,
-) -> Result<Vec<(&'static str, String)>, SftError> {
+    (corpus, held_out): (&Corpus, Option<&HeldOut>),
+) -> Result<Inputs, SftError> {
     let mut inputs = vec![("training data", corpus.fingerprint()?)];
     let base = opening.fingerprint("base model", bundle.model.parameters());
     inputs.push(("base model", base));
@@ -406,5 +412,8 @@ fn inputs(
         let print = fingerprint::of_tensors(adapter.parameters().iter());
         inputs.push(("adapter", print));
     }
-    Ok(inputs)
+    if let Some(rows) = held_out {
+        inputs.push(("held-out data", rows.fingerprint()?));
+    }
+    Ok(Inputs::new(inputs))
 }

@@ -23,6 +23,10 @@ fn every_metric_of_fine_tuning_is_defined() {
         validation_loss: Some(1.0),
         validation_accuracy: Some(1.0),
         validation: BTreeMap::from([("<source>".to_owned(), figures)]),
+        suite: BTreeMap::from([(
+            "<benchmark>".to_owned(),
+            BTreeMap::from([("<number>".to_owned(), 1.0)]),
+        )]),
     };
     assert_eq!(undocumented(PAGE, "sft", &metrics), Vec::<String>::new());
 }

@@ -58,13 +58,29 @@ impl Best {
     #[must_use]
     pub fn new(by: BestBy, live: &[(String, Tensor)]) -> Self {
         let copy = |(name, tensor): &(String, Tensor)| (name.clone(), tensor.detach().copy());
+        Self::keeping(by, live, live.iter().map(copy).collect())
+    }
+
+    /// The same with the copy in the host's memory, wherever the live tensors are.
+    #[must_use]
+    pub fn on_host(by: BestBy, live: &[(String, Tensor)]) -> Self {
+        let room = |(name, tensor): &(String, Tensor)| {
+            let options = (tensor.kind(), Device::Cpu);
+            (name.clone(), Tensor::empty(tensor.size(), options))
+        };
+        let kept: Vec<(String, Tensor)> = live.iter().map(room).collect();
+        copy(live, &kept);
+        Self::keeping(by, live, kept)
+    }
+
+    fn keeping(by: BestBy, live: &[(String, Tensor)], kept: Vec<(String, Tensor)>) -> Self {
         Self {
             by,
             live: live
                 .iter()
                 .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
                 .collect(),
-            kept: live.iter().map(copy).collect(),
+            kept,
             figures: Tensor::zeros([4], (Kind::Double, Device::Cpu)),
         }
     }
@@ -211,7 +227,7 @@ mod tests {
         first.offer(found(10, 0.5, 0.7)).unwrap();
         // As a session does it: the stored tensors are copied over those of a run that has just begun.
         let live = one(9.0);
-        let resumed = Best::new(BestBy::Accuracy, &live);
+        let resumed = Best::on_host(BestBy::Accuracy, &live);
         for ((_, from), (_, mut to)) in first.state().into_iter().zip(resumed.state()) {
             to.copy_(&from);
         }

@@ -40,7 +40,7 @@ const GROUPS = {
 const WIDTH = 300;
 const HEIGHT = 100;
 
-/** The exponential moving average that starts at the first number; gaps stay gaps. */
+/** The exponential moving average that starts at the first number; where there is none, none is made. */
 export function smoothed(values, weight) {
   let mean = null;
   return values.map((value) => {
@@ -58,22 +58,23 @@ function grouped(stage, runs) {
   const all = new Set(runs.flatMap(({ curves }) => Object.keys(curves.columns)));
   const rest = [...all].filter((field) => !placed.has(field) && has(field)).sort();
   const below = (prefix) => rest.filter((field) => field.startsWith(prefix));
-  const [rewards, sources] = [below("rewards/"), below("validation/")];
-  const other = rest.filter((field) => !rewards.includes(field) && !sources.includes(field));
-  return [...known, ["Held out by source", sources], ["Parts of the reward", rewards], ["Other", other]].filter(([, fields]) => fields.length > 0);
+  const named = [
+    ["Benchmarks", below("suite/")],
+    ["Held out by source", below("validation/")],
+    ["Parts of the reward", below("rewards/")],
+  ];
+  const taken = new Set(named.flatMap(([, fields]) => fields));
+  const other = rest.filter((field) => !taken.has(field));
+  return [...known, ...named, ["Other", other]].filter(([, fields]) => fields.length > 0);
 }
 
+/** From number to number: what is measured every so many steps would have no line if it ended where there is none. */
 function path(steps, values, across, up) {
-  let text = "";
-  let isDown = false;
-  values.forEach((value, i) => {
-    if (value === null) isDown = false;
-    else {
-      text += `${isDown ? "L" : "M"}${across(steps[i]).toFixed(1)} ${up(value).toFixed(1)}`;
-      isDown = true;
-    }
-  });
-  return text;
+  const point = (value, i) => (value === null ? [] : [`${across(steps[i]).toFixed(1)} ${up(value).toFixed(1)}`]);
+  const points = values.flatMap(point);
+  // A number alone is a dot: a line of no length.
+  if (points.length === 1) points.push(points[0]);
+  return points.length === 0 ? "" : `M${points.join("L")}`;
 }
 
 function chart(field, runs, weight) {

@@ -49,7 +49,7 @@ fn has_no_adapter(path: &Path) -> bool {
 
 /// Writes `best.json` into the suite's folder, and the adapter of the best run into `best`; says which it is.
 pub fn keep(out: &Path, by: BestBy, runs: &[Run], models: &[SuiteModel]) -> anyhow::Result<()> {
-    let name = format!("{}.{}", by.benchmark.key(), by.measure.key);
+    let name = by.name();
     let path = out.join("best.json");
     let Some((at, figure)) = by.of(runs) else {
         let earlier = if path.exists() {

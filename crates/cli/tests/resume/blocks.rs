@@ -2,7 +2,7 @@
 
 use crate::fine_tuning::RESULTS;
 use crate::ranks::{on_ranks, sft};
-use crate::runs::{assert_same, candor, prepared, run, sets};
+use crate::runs::{assert_same, candor, prepared, run, sets, suite};
 
 /// What fine-tuning on ranks leaves behind, its last checkpoint among it.
 pub const WITH_CHECKPOINT: [&str; 5] = [
@@ -38,7 +38,7 @@ fn weights_of_blocks_are_shared_out_where_lanes_are_not_of_one_length() {
     same_in_blocks("f32", &passes, &[3, 4], &WITH_CHECKPOINT);
 }
 
-/// With masters, which one rank has, and held-out conversations, which all ranks look at with all weights.
+/// With masters, which one rank has, and held-out conversations and benchmarks, which all ranks look at with all weights.
 #[test]
 fn weights_of_blocks_in_bf16_are_shared_out_between_looks() {
     let more = [
@@ -51,6 +51,15 @@ fn weights_of_blocks_in_bf16_are_shared_out_between_looks() {
             "[{ name = \"seen\", format = \"llava\", path = \"sft/descriptions.json\" }]",
         ),
     ];
-    let results = [&WITH_CHECKPOINT[..], &["result.json"]].concat();
+    let measured = [
+        "result.json",
+        "best.json",
+        "best/model/model.safetensors",
+        "checkpoints/step-6/kept.safetensors",
+        "suite/step-3/pope/answers.log",
+        "suite/step-6/pope/verdicts/pope.jsonl",
+    ];
+    let results = [&WITH_CHECKPOINT[..], &measured].concat();
+    let more = [&more[..], &suite()].concat();
     same_in_blocks("bf16", &more, &[3], &results);
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use crate::preferences::{rewarded, with_own_recipe};
-use crate::runs::{assert_same, candor, recipe, run, run_with_kills, sets};
+use crate::runs::{assert_same, candor, recipe, run, run_with_kills, sets, suite};
 
 /// The folder of [`rewarded`] with the policy that PPO starts from.
 pub fn judged() -> &'static Path {
@@ -46,12 +46,21 @@ pub const RESULTS: [&str; 10] = [
 ];
 
 #[test]
-fn ppo_killed_at_random_moments_ends_in_the_same_bytes() {
+fn ppo_that_measures_itself_killed_at_random_moments_ends_in_the_same_bytes() {
     let folder = judged();
-    run(candor(folder).args(with_own_recipe("rl", "rl-whole")));
-    let kills = run_with_kills(folder, &with_own_recipe("rl", "rl-killed"), 17, 300);
+    let arguments = |out: &str| [with_own_recipe("rl", out), sets(&suite())].concat();
+    run(candor(folder).args(arguments("rl-whole")));
+    let kills = run_with_kills(folder, &arguments("rl-killed"), 17, 300);
     assert!(kills > 0, "the run was never killed after a checkpoint");
     assert_same(folder, "rl-whole", "rl-killed", &RESULTS);
+    let measured = [
+        "best.json",
+        "best/adapter/adapter_model.safetensors",
+        "suite/step-3/pope/answers.log",
+        "suite/step-9/pope/answers/pope_popular.jsonl",
+        "suite/step-12/pope/verdicts/pope.jsonl",
+    ];
+    assert_same(folder, "rl-whole", "rl-killed", &measured);
 }
 
 #[test]

@@ -41,6 +41,34 @@ pub fn prepared() -> &'static Path {
     })
 }
 
+/// What a recipe says of measuring itself by the world's POPE, which is put where a suite looks for it.
+pub fn suite() -> [(&'static str, &'static str); 7] {
+    static DONE: OnceLock<()> = OnceLock::new();
+    DONE.get_or_init(|| {
+        let (world, data) = (prepared().join("world"), prepared().join("benchmarks"));
+        let images = data.join("coco/val2014");
+        fs::create_dir_all(&images).unwrap();
+        fs::create_dir(data.join("pope")).unwrap();
+        for split in ["random", "popular", "adversarial"] {
+            let questions = data.join(format!("pope/coco_pope_{split}.jsonl"));
+            fs::copy(world.join(format!("eval/pope_{split}.jsonl")), questions).unwrap();
+        }
+        for image in fs::read_dir(world.join("images")).unwrap() {
+            let image = image.unwrap();
+            fs::copy(image.path(), images.join(image.file_name())).unwrap();
+        }
+    });
+    [
+        ("suite.every", "3"),
+        ("suite.data", "\"benchmarks\""),
+        ("suite.benchmarks", "[\"pope\"]"),
+        ("suite.limit", "4"),
+        ("suite.best", "\"pope.accuracy\""),
+        ("suite.max_new_tokens", "4"),
+        ("suite.batch_rows", "4"),
+    ]
+}
+
 pub fn recipe(name: &str) -> String {
     format!("{}/../../recipes/demo/{name}", env!("CARGO_MANIFEST_DIR"))
 }

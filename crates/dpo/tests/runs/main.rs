@@ -3,5 +3,6 @@
 mod rated;
 mod refusals;
 mod severity;
+mod suite;
 mod tiny;
 mod training;

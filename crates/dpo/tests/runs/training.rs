@@ -361,6 +361,11 @@ fn every_metric_is_documented() {
         validation_loss: None,
         validation_accuracy: None,
         validation_margin: None,
+        suite: [(
+            "<benchmark>".to_owned(),
+            [("<number>".to_owned(), 1.0)].into(),
+        )]
+        .into(),
     };
     let found = undocumented(&page, "dpo", &metrics);
     assert_eq!(found, Vec::<String>::new());

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use candor_data::LineLog;
 use candor_data::image::PixelBounds;
+use candor_data::{DataError, LineLog};
 use candor_run::Inputs;
 use serde::{Deserialize, Serialize};
 
@@ -119,18 +119,42 @@ pub(crate) struct Kept {
     pub batches: Vec<Vec<Answer>>,
 }
 
+const REMEDY: &str = "remove it and the lines after it, and their questions are answered again";
+
 impl Kept {
+    /// Removes the file where its answers were given otherwise than `head` says.
+    ///
+    /// # Errors
+    /// It is damaged, or cannot be removed.
+    pub(crate) fn make_way(path: &Path, head: &Head) -> Result<(), EvalError> {
+        let (log, lines) = LineLog::<Line>::open(path, REMEDY)?;
+        drop(log);
+        let is_of_head = |line: &Line| match line {
+            Line::Head(then) => then.differs(head).is_none(),
+            Line::Batch(_) => false,
+        };
+        if lines.first().is_none_or(is_of_head) {
+            return Ok(());
+        }
+        std::fs::remove_file(path).map_err(|source| DataError::Io {
+            action: "replace",
+            path: path.to_owned(),
+            remedy: "check that you may write there".into(),
+            source,
+        })?;
+        Ok(())
+    }
+
     /// Opens the file of a run, or begins one.
     ///
     /// # Errors
     /// It is of another run, damaged, or cannot be written.
     pub(crate) fn open(path: &Path, head: &Head, plan: &Plan) -> Result<Self, EvalError> {
-        let remedy = "remove it and the lines after it, and their questions are answered again";
-        let (mut log, lines) = LineLog::open(path, remedy)?;
+        let (mut log, lines) = LineLog::open(path, REMEDY)?;
         let damaged = |line: usize, problem: &str| EvalError::Unfit {
             path: path.to_owned(),
             problem: format!("line {line}: damaged ({problem})"),
-            remedy,
+            remedy: REMEDY,
         };
         let mut lines = lines.into_iter();
         let Some(first) = lines.next() else {

@@ -1,4 +1,4 @@
-//! The best of several runs by one number: of the copies of an adapter that a run kept along the way, say.
+//! The best of several runs, or of several steps of one, by one number.
 
 use super::Suite;
 use crate::benchmark::Benchmark;
@@ -22,12 +22,20 @@ impl BestBy {
     /// # Errors
     /// The suite has no such benchmark, the benchmark no such number, or neither more nor less of it is good.
     pub fn parse(text: &str, suite: Suite) -> Result<Self, String> {
+        let benchmarks: Vec<Benchmark> = suite.benchmarks().collect();
+        Self::parse_of(text, &benchmarks, &format!("the suite {}", suite.key()))
+    }
+
+    /// As [`BestBy::parse`], of these benchmarks, which `whose` has.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_of(text: &str, benchmarks: &[Benchmark], whose: &str) -> Result<Self, String> {
         let (key, number) = text.split_once('.').unwrap_or((text, ""));
-        let Some(benchmark) = suite.benchmarks().find(|of| of.key() == key) else {
-            let known: Vec<&str> = suite.benchmarks().map(Benchmark::key).collect();
+        let Some(&benchmark) = benchmarks.iter().find(|of| of.key() == key) else {
+            let known: Vec<&str> = benchmarks.iter().map(|of| of.key()).collect();
             return Err(format!(
-                "{text:?}: the suite {} has no benchmark {key:?}; it has {}",
-                suite.key(),
+                "{text:?}: {whose} has no benchmark {key:?}; it has {}",
                 known.join(", ")
             ));
         };
@@ -49,6 +57,18 @@ impl BestBy {
             measure,
             higher: measure.better.is_higher() == Some(true),
         })
+    }
+
+    /// Its name, as it is read.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.benchmark.key(), self.measure.key)
+    }
+
+    /// Whether more of it is better; else less is.
+    #[must_use]
+    pub fn is_higher(&self) -> bool {
+        self.higher
     }
 
     /// The place of the best run and its number; of equally good ones the first, and none where no run has the number.

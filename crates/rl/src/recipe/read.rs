@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use candor_eval::training_suite::SuiteRecipe;
 use candor_judge::reward::Term;
 use candor_recipe::Reader;
 use candor_train::stage_fields::{IMAGES, ROOT, read_activations, read_pixels};
@@ -88,6 +89,7 @@ impl RlRecipe {
             shuffle_captions: r.bool("quirks.shuffle_captions", "Of the paper's code: facts are shown in another order each time.").required(),
             drop_partial_mini_batch: r.bool("quirks.drop_partial_mini_batch", "Of the paper's code: rollouts that do not fill a mini-batch are not trained on.").required(),
         };
+        let suite = SuiteRecipe::read(r);
         if reward.is_none() {
             without_reward_model(r, &rewards, reward_device, &score, &ppo);
         }
@@ -114,6 +116,7 @@ impl RlRecipe {
             ppo,
             guard,
             quirks,
+            suite,
             resolved: recipe.finish()?,
         })
     }

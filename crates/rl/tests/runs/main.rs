@@ -11,6 +11,7 @@ mod resume;
 mod rewards;
 mod sentences;
 mod several;
+mod suite;
 
 use std::fs;
 

@@ -13,7 +13,7 @@ use crate::critic::ON_THE_POLICY;
 use crate::fixture::{finished, judged_by_another, prepared, recipe};
 
 /// The files of a run by their path in it, clocks and checkpoints left out.
-fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = candor_testing::files::files(out);
     let clock = ["timings", "events", "checkpoints", ".lock", "resolved"];
     found.retain(|name, _| !clock.iter().any(|clock| name.starts_with(clock)));

@@ -8,6 +8,7 @@ mod messages;
 mod pixels;
 mod rows;
 mod several_images;
+mod suite;
 mod tiny;
 mod tower;
 

@@ -1,0 +1,365 @@
+//! A few benchmarks by which a run measures itself while it trains: steps → answers of the model in memory → numbers → the
+//! best step.
+//!
+//! Nothing random is drawn and no weight is changed, so that a run has the same updates with and without it. A measurement is
+//! an evaluation folder for each benchmark, `suite/step-N/BENCHMARK` in the folder of the run, and its answers are kept batch by
+//! batch behind a fingerprint of the weights that gave them: a run that was killed and comes to the step again with the same
+//! weights asks nothing again. With others, as a GPU may compute them, all is asked anew.
+//!
+//! Of several ranks all answer; the first asks the judge and scores, while the others wait.
+//!
+//! The truth about images that a world knows is not read here: what is measured are files of benchmarks.
+
+mod recipe;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candor_data::image::PixelBounds;
+use candor_data::{atomic, sha256};
+use candor_judge::benchmarks::Files;
+use candor_judge::score::JudgeSession;
+use candor_judge::settings::Templates;
+use candor_judge::suite::best::BestBy;
+use candor_judge::{Benchmark, ChatJudge, Judge as _, Settings};
+use candor_model::{Adapter, Bundle, ModelError};
+use candor_run::{Progress, Ranks, StopSignal};
+use candor_train::{BasePrecision, Best, Found, Opening, Session, SessionRecipe, fingerprint};
+use serde::Serialize;
+use tch::Tensor;
+
+pub use self::recipe::SuiteRecipe;
+use crate::EvalError;
+use crate::files::{Asked, EvalRun, answer_as, check_lengths};
+use crate::images::look_through;
+use crate::questions::{Questions, questions_sha256};
+use crate::suite::{Greedy, SuiteModel, score_into};
+
+/// The numbers of a step, by benchmark and key; without those that are ratios over nothing.
+pub type SuiteFigures = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// A model in training, and what its recipe says of measuring it.
+#[derive(Debug, Clone, Copy)]
+pub struct InTraining<'a> {
+    /// The suite, where the run has one.
+    pub suite: Option<&'a SuiteRecipe>,
+    /// Seed and folder of the run.
+    pub session: &'a SessionRecipe,
+    /// The model.
+    pub bundle: &'a Bundle,
+    /// The adapter in training, if one is.
+    pub adapter: Option<&'a Adapter>,
+    /// Folder that the model was read from.
+    pub base: &'a Path,
+    /// Bounds of images.
+    pub pixels: PixelBounds,
+    /// What the model is held in.
+    pub precision: BasePrecision,
+}
+
+/// The suite of a run, which may have none.
+pub struct TrainingSuite {
+    recipe: Option<SuiteRecipe>,
+    seed: u64,
+    /// Folder of the run.
+    out: PathBuf,
+    ranks: Ranks,
+    /// On the first rank, where the recipe names one.
+    judge: Option<(ChatJudge, Templates)>,
+    questions: Vec<Questions>,
+    trained: Vec<(String, Tensor)>,
+    best: Option<(BestBy, Best)>,
+    /// Where the best weights are written, within the folder of the run.
+    best_folder: &'static str,
+}
+
+/// `best.json`.
+#[derive(Debug, Serialize)]
+struct BestStep {
+    /// What it was chosen by.
+    by: String,
+    step: u64,
+    value: f64,
+    /// Its weights, within the folder of the run.
+    weights: &'static str,
+}
+
+impl TrainingSuite {
+    /// Reads the questions, and looks at everything that could fail at a later step: files, images, lengths and the judge.
+    /// `trained` are the tensors that are trained of the model, and no others.
+    ///
+    /// # Errors
+    /// A file or an image is missing or damaged, a question is too long for the model, or there is no judge where one is needed.
+    pub fn open(
+        model: InTraining<'_>,
+        opening: &mut Opening,
+        trained: &[(String, Tensor)],
+    ) -> Result<Self, EvalError> {
+        let session = model.session;
+        let mut suite = Self {
+            recipe: model.suite.cloned(),
+            seed: session.seed,
+            out: session.out.clone(),
+            ranks: opening.ranks().clone(),
+            judge: None,
+            questions: Vec::new(),
+            trained: Vec::new(),
+            best: None,
+            best_folder: match model.adapter {
+                Some(_) => "best/adapter",
+                None => "best/model",
+            },
+        };
+        let Some(recipe) = model.suite else {
+            return Ok(suite);
+        };
+        opening.doing("reading the suite");
+        let all = recipe.files()?;
+        let judge = recipe.judge.as_ref();
+        if let Some(path) = judge.filter(|_| suite.ranks.is_first()) {
+            let settings = Settings::read(path)?;
+            let templates = settings.templates.clone();
+            let judge = ChatJudge::open(path, settings, session.seed)?;
+            suite.judge = Some((judge, templates));
+        }
+        for (benchmark, files) in all {
+            let out = suite.out.clone();
+            let eval_run = model.eval_run(recipe, benchmark, files, out);
+            let session = suite.judge_session();
+            let questions = eval_run.questions(session.as_ref())?;
+            if questions.task.asks_judge() && recipe.judge.is_none() {
+                return Err(EvalError::Unfit {
+                    path: questions.files.questions[0].clone(),
+                    problem: format!("{} takes a judge", benchmark.label()),
+                    remedy: "name one as suite.judge, or leave it out of suite.benchmarks",
+                });
+            }
+            look_through(&questions, &eval_run.images)?;
+            let fits = check_lengths(&questions, model.bundle, &eval_run);
+            fits.map_err(|error| EvalError::Unfit {
+                path: recipe.data.clone(),
+                problem: format!("{}, {error}", benchmark.label()),
+                remedy: "shorten or remove the question, or leave the benchmark out of suite.benchmarks",
+            })?;
+            suite.questions.push(questions);
+        }
+        let copy = |(name, tensor): &(String, Tensor)| (name.clone(), tensor.shallow_clone());
+        suite.trained = trained.iter().map(copy).collect();
+        // The highest of all: a number of which less is better is taken with the other sign.
+        let best = |by| (by, Best::on_host(candor_train::BestBy::Accuracy, trained));
+        suite.best = recipe.best.map(best);
+        Ok(suite)
+    }
+
+    /// What a run with the suite reads besides: the files of the benchmarks, and who judges.
+    ///
+    /// # Errors
+    /// A file cannot be read, or a rank has ended or hangs.
+    pub fn inputs(&self) -> Result<Vec<(&'static str, String)>, EvalError> {
+        let Some(recipe) = &self.recipe else {
+            return Ok(Vec::new());
+        };
+        let asks = self.questions.iter().flat_map(|of| &of.asks);
+        let mut parts = vec![questions_sha256(asks).into_bytes()];
+        for Questions { files, .. } in &self.questions {
+            let more = [&files.references, &files.context, &files.synonyms];
+            for path in files.questions.iter().chain(more.into_iter().flatten()) {
+                parts.push(sha256::of_file(path)?.into_bytes());
+            }
+        }
+        let mut inputs = vec![("suite", sha256::of_bytes(parts))];
+        if recipe.judge.is_some() {
+            let who = self.ranks.made_by_first(|| {
+                let judge = self.judge.as_ref().map(|(judge, _)| judge.identity());
+                Ok::<_, EvalError>(serde_json::to_string(&judge).unwrap_or_default())
+            })?;
+            inputs.push(("judge of the suite", sha256::of(&who)));
+        }
+        Ok(inputs)
+    }
+
+    /// What a checkpoint must hold; a resume overwrites the tensors in place.
+    #[must_use]
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let best = self.best.iter().flat_map(|(_, best)| best.state());
+        best.map(|(name, tensor)| (format!("suite_{name}"), tensor))
+            .collect()
+    }
+
+    /// Measures the model as it is after a step, where that is due; no numbers where it is not. A stop that is asked for
+    /// meanwhile waits until all is measured.
+    ///
+    /// # Errors
+    /// The model's logits are not finite, the judge did not reply to everything, the disk refuses, or a rank has ended or hangs.
+    pub fn after_step(
+        &mut self,
+        session: &mut Session,
+        model: InTraining<'_>,
+        step: u64,
+    ) -> Result<SuiteFigures, EvalError> {
+        let n_steps = session.steps_left().end;
+        let is_due = |recipe: &&SuiteRecipe| step.is_multiple_of(recipe.every) || step == n_steps;
+        let Some(recipe) = self.recipe.as_ref().filter(is_due) else {
+            return Ok(SuiteFigures::new());
+        };
+        session.phase("suite");
+        session.gather_weights()?;
+        let figures = self.measure(recipe, model, step)?;
+        if let Some((by, best)) = &mut self.best
+            && let Some(&value) = figures
+                .get(by.benchmark.key())
+                .and_then(|of| of.get(by.measure.key))
+        {
+            best.offer(Found {
+                step,
+                accuracy: signed(*by, value),
+                loss: 0.0,
+            })?;
+        }
+        session.release_weights();
+        Ok(figures)
+    }
+
+    fn measure(
+        &self,
+        recipe: &SuiteRecipe,
+        model: InTraining<'_>,
+        step: u64,
+    ) -> Result<SuiteFigures, EvalError> {
+        let trained = self.trained.iter();
+        let weights = fingerprint::of_tensors(trained.map(|(name, tensor)| (name, tensor)));
+        let asked = Asked {
+            bundle: model.bundle,
+            adapter: model.adapter,
+            fingerprint: &weights,
+            adapter_fingerprint: None,
+            replaces: true,
+        };
+        let folder = self.out.join("suite").join(format!("step-{step}"));
+        let session = self.judge_session();
+        let never = StopSignal::detached();
+        let (mut figures, mut told) = (SuiteFigures::new(), Vec::new());
+        for questions in &self.questions {
+            let benchmark = questions.benchmark;
+            let out = folder.join(benchmark.about().argument);
+            let eval_run = model.eval_run(recipe, benchmark, questions.files.clone(), out);
+            let (ranks, session) = (&self.ranks, session.as_ref());
+            let answered = answer_as(asked, questions, &eval_run, session, &never, ranks)?;
+            let said = Progress::of_rank(ranks, "suite");
+            let found = ranks.made_by_first(|| {
+                let answers = answered.map(|answered| answered.files).unwrap_or_default();
+                let scored = score_into(&eval_run.out, questions, &answers, session, self.seed);
+                let (results, _) = scored?;
+                for warning in results.warnings() {
+                    said.note(&format!(
+                        "step {step}, {}: WARNING: {warning}",
+                        benchmark.label()
+                    ));
+                }
+                let numbers = benchmark.measures().filter_map(|of| {
+                    let value = results.figure(benchmark, of.key)?.value?;
+                    Some((of.key.to_owned(), value))
+                });
+                Ok::<BTreeMap<String, f64>, EvalError>(numbers.collect())
+            })?;
+            let main = benchmark.measures().next();
+            told.extend(main.and_then(|main| {
+                let value = found.get(main.key)?;
+                let (key, decimals) = (benchmark.key(), main.decimals);
+                Some(format!("{key}.{} {value:.decimals$}", main.key))
+            }));
+            figures.insert(benchmark.key().to_owned(), found);
+        }
+        let said = Progress::of_rank(&self.ranks, "suite");
+        said.note(&format!("step {step}: {}", told.join(", ")));
+        Ok(figures)
+    }
+
+    /// Puts the weights of the best step into the tensors that were trained, and says which it is: in `best.json`, after `save`
+    /// has written them into the folder that it is given. To be called when all else of the run is written.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn finish(
+        self,
+        save: impl FnOnce(&Path) -> Result<(), ModelError>,
+    ) -> Result<(), EvalError> {
+        let Some((by, best)) = &self.best else {
+            return Ok(());
+        };
+        let said = Progress::of_rank(&self.ranks, "suite");
+        let Some(found) = best.found() else {
+            let name = by.name();
+            said.note(&format!(
+                "no step has the number {name}, so none is the best"
+            ));
+            return Ok(());
+        };
+        best.recall();
+        if !self.ranks.is_first() {
+            return Ok(());
+        }
+        save(&self.out.join("best"))?;
+        let best = BestStep {
+            by: by.name(),
+            step: found.step,
+            value: signed(*by, found.accuracy),
+            weights: self.best_folder,
+        };
+        let path = self.out.join("best.json");
+        let json = serde_json::to_string_pretty(&best).map_err(|error| EvalError::Unfit {
+            path: path.clone(),
+            problem: error.to_string(),
+            remedy: "report this: it is made of plain fields",
+        })?;
+        atomic::write(&path, (json + "\n").as_bytes())?;
+        said.note(&format!(
+            "the best of the steps measured by {} is {}, with {:.*}: {}",
+            best.by,
+            best.step,
+            by.measure.decimals,
+            best.value,
+            self.out.join(best.weights).display()
+        ));
+        Ok(())
+    }
+
+    fn judge_session(&self) -> Option<JudgeSession<'_>> {
+        self.judge.as_ref().map(|(judge, templates)| JudgeSession {
+            judge,
+            templates,
+            progress: &unheard,
+        })
+    }
+}
+
+impl InTraining<'_> {
+    fn eval_run(
+        &self,
+        recipe: &SuiteRecipe,
+        benchmark: Benchmark,
+        files: Files,
+        out: PathBuf,
+    ) -> EvalRun {
+        let model = SuiteModel {
+            name: String::new(),
+            model: self.base.to_owned(),
+            adapter: None,
+            precision: self.precision,
+        };
+        let greedy = Greedy {
+            pixels: self.pixels,
+            max_new_tokens: recipe.max_new_tokens,
+            batch_rows: recipe.batch_rows,
+        };
+        greedy.eval_run(&model, benchmark, files, out)
+    }
+}
+
+/// Replies come while a step is measured, whose numbers are told when all of them are there.
+fn unheard(_: usize) {}
+
+/// A number with the sign that makes more of it better; and back.
+fn signed(by: BestBy, value: f64) -> f64 {
+    if by.is_higher() { value } else { -value }
+}

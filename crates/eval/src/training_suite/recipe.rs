@@ -1,0 +1,183 @@
+//! The recipe's `[suite]` table.
+
+use std::path::PathBuf;
+
+use candor_judge::Benchmark;
+use candor_judge::benchmarks::Files;
+use candor_judge::suite::best::BestBy;
+use candor_judge::suite::{benchmarks, entry};
+use candor_recipe::Reader;
+
+use crate::EvalError;
+
+/// What `suite.benchmarks` means.
+const BENCHMARKS: &str = "Some of `mmhal`, `pope`, `llava_bench`, `mmbench`, `chair`, `amber`, `object_hal_bench`, `hallusion_bench` and `mme`.";
+
+/// What a run measures itself by while it trains.
+#[derive(Debug, Clone)]
+pub struct SuiteRecipe {
+    /// Steps between measurements; the last step is always one.
+    pub every: u64,
+    /// Folder of the benchmarks' files.
+    pub data: PathBuf,
+    /// The benchmarks.
+    pub benchmarks: Vec<Benchmark>,
+    /// How many questions of each file at most; all if absent.
+    pub limit: Option<usize>,
+    /// The number whose best step is kept.
+    pub best: Option<BestBy>,
+    /// The judge's settings.
+    pub judge: Option<PathBuf>,
+    /// Longest answer, its end token included.
+    pub max_new_tokens: usize,
+    /// Questions that are answered together.
+    pub batch_rows: usize,
+}
+
+impl SuiteRecipe {
+    /// Asks the recipe for its keys, where it has the table.
+    pub fn read(recipe: &mut Reader) -> Option<Self> {
+        if !recipe.has("suite") {
+            return None;
+        }
+        let every = recipe
+            .u64(
+                "suite.every",
+                "Steps between measurements of the model in training by benchmarks; the last step is always measured.",
+            )
+            .positive()
+            .required();
+        let data = recipe
+            .path(
+                "suite.data",
+                "Folder of the benchmarks' files, as of `candor eval suite --data` (docs/evaluation.md).",
+            )
+            .required();
+        let benchmarks = read_benchmarks(recipe);
+        let limit = recipe
+            .usize(
+                "suite.limit",
+                "How many questions of each file are asked, from the first; all if absent.",
+            )
+            .positive()
+            .optional();
+        let best = recipe
+            .string(
+                "suite.best",
+                "The number whose best step is kept in `best/`, a benchmark and one of its numbers: \"pope.f1\". None if absent.",
+            )
+            .optional();
+        let best = best.and_then(|text| {
+            let by = BestBy::parse_of(&text, &benchmarks, "suite.benchmarks");
+            if let (Err(problem), false) = (&by, benchmarks.is_empty()) {
+                recipe.mistake("suite.best", problem, "name one that is measured");
+            }
+            by.ok()
+        });
+        let judge = recipe
+            .path(
+                "suite.judge",
+                "`judge.toml` (docs/evaluation.md), for benchmarks that take a judge.",
+            )
+            .optional();
+        let max_new_tokens = recipe
+            .usize(
+                "suite.max_new_tokens",
+                "Tokens of an answer at most, its end included; the room that the model has left if that is less.",
+            )
+            .positive()
+            .or(256, "256");
+        let batch_rows = recipe
+            .usize(
+                "suite.batch_rows",
+                "Answers that are written together: changes memory, speed, and the last bits of logits.",
+            )
+            .within(1..=4096)
+            .or(32, "32");
+        Some(Self {
+            every,
+            data,
+            benchmarks,
+            limit,
+            best,
+            judge,
+            max_new_tokens,
+            batch_rows,
+        })
+    }
+
+    /// What a plan says of it: what keeps the run from starting, if anything does, and what is not counted.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let refusal = self.files().err().map(|error| format!("[suite] {error}"));
+        let memory = format!(
+            "[suite] every {} steps {} answers are written together beside what training holds: their keys and values come on top",
+            self.every, self.batch_rows
+        );
+        refusal.into_iter().chain([memory]).collect()
+    }
+
+    /// The benchmarks with their files.
+    ///
+    /// # Errors
+    /// Files that are missing, all at once.
+    pub(crate) fn files(&self) -> Result<Vec<(Benchmark, Files)>, EvalError> {
+        let (mut found, mut missing) = (Vec::new(), String::new());
+        for &benchmark in &self.benchmarks {
+            match entry(benchmark, &self.data, self.limit).map(|entry| entry.files) {
+                Some(Ok(files)) => found.push((benchmark, files)),
+                Some(Err(problem)) => {
+                    missing.extend(["\n  ", benchmark.label(), ": ", problem.as_str()]);
+                }
+                None => missing.extend(["\n  ", benchmark.label(), ": no suite has it"]),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        Err(EvalError::Unfit {
+            path: self.data.clone(),
+            problem: format!("files of suite.benchmarks are missing:{missing}\nput them there"),
+            remedy: "or leave these benchmarks out of the recipe",
+        })
+    }
+}
+
+fn read_benchmarks(recipe: &mut Reader) -> Vec<Benchmark> {
+    let known = benchmarks();
+    let names = recipe
+        .strings("suite.benchmarks", BENCHMARKS)
+        .check(|names| {
+            let known: Vec<&str> = known.iter().map(|of| of.key()).collect();
+            let remedy = || format!("name some of {}, each once", known.join(", "));
+            if names.is_empty() {
+                return Err(("no benchmark is named".to_owned(), remedy()));
+            }
+            for (at, name) in names.iter().enumerate() {
+                if !known.contains(&name.as_str()) {
+                    return Err((format!("there is no benchmark {name:?}"), remedy()));
+                }
+                if names[..at].contains(name) {
+                    return Err((format!("{name:?} is named twice"), remedy()));
+                }
+            }
+            Ok(())
+        })
+        .required();
+    let named = names.iter();
+    named
+        .filter_map(|name| known.iter().find(|of| of.key() == name).copied())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_of_fields_names_all_benchmarks() {
+        let named: Vec<&str> = BENCHMARKS.split('`').skip(1).step_by(2).collect();
+        let known: Vec<&str> = benchmarks().into_iter().map(Benchmark::key).collect();
+        assert_eq!(named, known);
+    }
+}

@@ -276,7 +276,7 @@ mod tests {
         let mut prompts = keeper.finish(0, None).unwrap();
         assert_eq!(
             (prompts.lengths(), prompts.images()),
-            (&[5; 3][..], &["a.png".to_owned()][..])
+            (&[5_u32; 3][..], &["a.png".to_owned()][..])
         );
         assert_eq!(
             [0, 1, 2].map(|n| prompts.shown(n).is_some()),

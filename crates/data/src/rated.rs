@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::comparisons::{FileRow, RowFile};
+use crate::comparisons::{FileRow, RowFile, Take};
 use crate::conversation::Turn;
 use crate::error::DataError;
 use crate::formats::images::Embedded;
@@ -43,13 +43,13 @@ impl RowFile for RatedFile {
         Self { path }
     }
 
-    fn rows(&self, embedded: Embedded<'_>) -> Result<Vec<FileRow<RatedAnswer>>, DataError> {
-        let rows = unpaired::read(&self.path, embedded)?.into_iter();
-        let row = |row: RatedAnswer| FileRow {
-            id: row.id.clone(),
-            image: row.image.clone(),
-            row: Some(row),
-        };
-        Ok(rows.map(row).collect())
+    fn each(&self, embedded: Embedded<'_>, take: Take<'_, RatedAnswer>) -> Result<(), DataError> {
+        unpaired::each(&self.path, embedded, |row| {
+            take(FileRow {
+                id: row.id.clone(),
+                image: row.image.clone(),
+                row: Some(row),
+            })
+        })
     }
 }

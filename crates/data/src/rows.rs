@@ -11,6 +11,7 @@
 mod fault;
 mod images;
 mod kept;
+pub mod packing;
 mod sieve;
 mod sifting;
 

@@ -235,8 +235,12 @@ fn rows_of_a_folder_are_read_file_by_file_and_named_so() {
         name.strip_prefix(&folder).unwrap().to_owned()
     };
     let mut inside = |_: &[u8]| -> Result<String, DataError> { unreachable!("no image is inside") };
-    let rows = llava::read_set(dir.path(), &mut inside).unwrap();
-    let names: Vec<String> = rows.iter().map(|row| below(&row.name)).collect();
+    let mut names = Vec::new();
+    let read = llava::each_of_set(dir.path(), &mut inside, |row| {
+        names.push(below(&row.name));
+        Ok(())
+    });
+    read.unwrap();
     assert_eq!(names, expected);
     let prompts = ppo_prompts::read_set(dir.path(), &mut inside).unwrap();
     let names: Vec<String> = prompts.iter().map(|(name, _)| below(name)).collect();
@@ -252,7 +256,7 @@ fn rows_of_a_folder_are_read_file_by_file_and_named_so() {
         sha256::of_file(&file).unwrap()
     );
     std::fs::remove_file(&file).unwrap();
-    let message = llava::read_set(dir.path(), &mut inside)
+    let message = llava::each_of_set(dir.path(), &mut inside, |_| Ok(()))
         .unwrap_err()
         .to_string();
     assert!(message.contains("1 of the 2 files"), "{message}");

@@ -110,12 +110,6 @@ impl Answers {
         ids
     }
 
-    /// Tokens of the longer answer.
-    pub(crate) fn longest_answer(&self) -> usize {
-        let branches = self.shared.branches.iter().map(Vec::len).max();
-        self.shared.prefix.len() - self.n_prompt + branches.unwrap_or(0)
-    }
-
     /// The other's answers to this prompt.
     pub(crate) fn answered_by(&self, other: &Self) -> Result<Self, DpoError> {
         let (from, to) = (other.n_prompt, self.n_prompt);
@@ -194,7 +188,7 @@ mod tests {
         assert_eq!(own.shared.branches, [[7, 2]]);
         assert_eq!(own.shared.read[0], 0..2);
         assert_eq!(own.weights, [[1.0; 2]]);
-        assert_eq!((own.n_tokens(), other.longest_answer()), (5, 3));
+        assert_eq!(own.n_tokens(), 5);
         let found = own.answered_by(&other).unwrap();
         assert_eq!(found.shared, rated(&[1, 2, 3], &[5, 6, 2]).shared);
         assert_eq!(found.weights, [[1.0; 3]]);
@@ -208,7 +202,6 @@ mod tests {
             };
             let others: [&[i64]; 2] = [&[5, 6, 2], &[5, 7, 7, 2]];
             let (own, other) = (of(&[1, 2, 3], [&[7, 2], &[8, 2]]), of(&[1, 4], others));
-            assert_eq!(other.longest_answer(), 4);
             let (found, expected) = (own.answered_by(&other).unwrap(), of(&[1, 2, 3], others));
             assert_eq!(found.shared, expected.shared);
             assert_eq!(found.weights, expected.weights);

@@ -3,15 +3,15 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
-use candor_data::comparisons::Parts;
 use candor_data::rows::{Skipped, SkippedCounts};
 use candor_stats::bootstrap::{self, Interval};
 use serde::Serialize;
 
 use crate::DpoError;
+use crate::all_rows::Rows;
 use crate::figures::{Figures, share_above};
 use crate::policy::Scored;
-use crate::rows::{Judged, Row, kinds};
+use crate::rows::{Judged, Row};
 
 /// `result.json` of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -136,17 +136,17 @@ fn interval(lines: &[Line<'_>], seed: u64) -> Option<Interval> {
 impl DpoResult {
     /// Measures the held-out rows.
     #[must_use]
-    pub fn new(rows: &Parts<Row>, figures: Figures, lines: &[Line<'_>], seed: u64) -> Self {
+    pub fn new(rows: &Rows, figures: Figures, lines: &[Line<'_>], seed: u64) -> Self {
+        let parts = &rows.parts;
         Self {
             figures,
             ci95: interval(lines, seed),
             n_pairs: lines.len(),
-            n_train: rows.train.len(),
-            n_desirable: (rows.train.iter().all(|row| row.rating().is_some()))
-                .then(|| kinds(&rows.train)[0]),
-            n_validation: rows.validation.len(),
-            n_identical: rows.n_equal,
-            skipped: rows.skipped.as_ref().map(Skipped::counts),
+            n_train: parts.train().len(),
+            n_desirable: rows.are_rated().then(|| rows.kinds()[0]),
+            n_validation: parts.validation().len(),
+            n_identical: parts.n_equal,
+            skipped: parts.skipped.as_ref().map(Skipped::counts),
         }
     }
 

@@ -10,11 +10,13 @@
 
 #![warn(unreachable_pub)]
 
+mod all_rows;
 pub mod answers;
 pub mod counting;
 mod error;
 mod figures;
 mod held_out;
+mod kept;
 pub mod loss;
 pub mod objective;
 pub mod policy;

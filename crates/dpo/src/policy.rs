@@ -10,6 +10,7 @@ use candor_run::Ranks;
 use tch::{Device, Kind, Tensor};
 
 use crate::DpoError;
+use crate::all_rows::Rows;
 use crate::answers::Answers;
 use crate::counting::counted;
 use crate::loss::{self, Logprobs};
@@ -102,13 +103,34 @@ impl Policy<'_> {
         batch_rows: usize,
         progress: impl FnMut(usize, usize),
     ) -> Result<Vec<Scored>, DpoError> {
-        in_passes(self.ranks, rows, batch_rows, progress, |rows| {
-            let pass = self.pass_of_rows(rows)?;
-            let read = pass.read(&self.logprobs(&pass), self.mean);
-            let scored = scored(rows, &pass, &read);
-            Ok(scored.into_iter().map(Scored::to_numbers).collect())
-        })
-        .map(|rows| rows.into_iter().map(Scored::of_numbers).collect())
+        let of_pass = |pass: &[usize]| self.scores_of_pass(&chosen(rows, pass));
+        let found = in_passes(self.ranks, &lengths(rows), batch_rows, progress, of_pass)?;
+        Ok(found.into_iter().map(Scored::of_numbers).collect())
+    }
+
+    /// [`Policy::scores`] of all rows of a run, which are read from the disk pass by pass.
+    ///
+    /// # Errors
+    /// As [`Policy::scores`], or the disk fails.
+    pub fn scores_of_all(
+        &self,
+        rows: &Rows,
+        batch_rows: usize,
+        progress: impl FnMut(usize, usize),
+    ) -> Result<Vec<Scored>, DpoError> {
+        let of_pass = |pass: &[usize]| {
+            let read = rows.rows(pass.iter().copied())?;
+            self.scores_of_pass(&read.iter().collect::<Vec<_>>())
+        };
+        let found = in_passes(self.ranks, &rows.lengths(), batch_rows, progress, of_pass)?;
+        Ok(found.into_iter().map(Scored::of_numbers).collect())
+    }
+
+    fn scores_of_pass(&self, rows: &[&Row]) -> Result<Vec<[f64; 5]>, DpoError> {
+        let pass = self.pass_of_rows(rows)?;
+        let read = pass.read(&self.logprobs(&pass), self.mean);
+        let scored = scored(rows, &pass, &read);
+        Ok(scored.into_iter().map(Scored::to_numbers).collect())
     }
 
     /// Log-probabilities of the mismatched answers of rows that have such.
@@ -124,20 +146,43 @@ impl Policy<'_> {
         batch_rows: usize,
         progress: impl FnMut(usize, usize),
     ) -> Result<Vec<[f64; 2]>, DpoError> {
-        in_passes(self.ranks, rows, batch_rows, progress, |rows| {
-            let answers = rows.iter().map(|row| row.mismatched.as_ref());
-            let answers: Option<Vec<&Answers>> = answers.collect();
-            let pass = self.pass(&answers.expect("mismatched answers"), rows, &[])?;
-            let Logprobs {
-                chosen, rejected, ..
-            } = pass.read(&self.logprobs(&pass), self.mean).logprobs;
-            let (chosen, rejected) = (to_host(&chosen), to_host(&rejected));
-            Ok(chosen
-                .into_iter()
-                .zip(rejected)
-                .map(|(c, r)| [c, r])
-                .collect())
-        })
+        let of_pass = |pass: &[usize]| self.mismatched_of_pass(&chosen(rows, pass));
+        in_passes(self.ranks, &lengths(rows), batch_rows, progress, of_pass)
+    }
+
+    /// [`Policy::mismatched`] of all rows of a run, which are read from the disk pass by pass.
+    ///
+    /// # Errors
+    /// As [`Policy::mismatched`], or the disk fails.
+    ///
+    /// # Panics
+    /// The rows have none.
+    pub fn mismatched_of_all(
+        &self,
+        rows: &Rows,
+        batch_rows: usize,
+        progress: impl FnMut(usize, usize),
+    ) -> Result<Vec<[f64; 2]>, DpoError> {
+        let of_pass = |pass: &[usize]| {
+            let read = rows.rows(pass.iter().copied())?;
+            self.mismatched_of_pass(&read.iter().collect::<Vec<_>>())
+        };
+        in_passes(self.ranks, &rows.lengths(), batch_rows, progress, of_pass)
+    }
+
+    fn mismatched_of_pass(&self, rows: &[&Row]) -> Result<Vec<[f64; 2]>, DpoError> {
+        let answers = rows.iter().map(|row| row.mismatched.as_ref());
+        let answers: Option<Vec<&Answers>> = answers.collect();
+        let pass = self.pass(&answers.expect("mismatched answers"), rows, &[])?;
+        let Logprobs {
+            chosen, rejected, ..
+        } = pass.read(&self.logprobs(&pass), self.mean).logprobs;
+        let (chosen, rejected) = (to_host(&chosen), to_host(&rejected));
+        Ok(chosen
+            .into_iter()
+            .zip(rejected)
+            .map(|(c, r)| [c, r])
+            .collect())
     }
 
     /// Forward and backward of one pass: `loss` gets the log-probabilities of its rows and the negative log-probabilities of
@@ -337,25 +382,34 @@ pub fn columns(scored: &[Scored]) -> Logprobs {
     }
 }
 
-/// Does something with rows in passes, longest first: the largest pass comes at the start, where a lack of memory should show.
-/// The results are in the order of the rows.
+/// What updates compute for each of some rows, in tokens.
+fn lengths(rows: &[&Row]) -> Vec<usize> {
+    rows.iter().map(|row| row.n_tokens).collect()
+}
+
+/// The rows of a pass, by their places among all.
+fn chosen<'a>(rows: &[&'a Row], pass: &[usize]) -> Vec<&'a Row> {
+    pass.iter().map(|&i| rows[i]).collect()
+}
+
+/// Does something with rows of these lengths in passes, longest first: the largest pass comes at the start, where a lack of memory
+/// should show. The results are in the order of the rows; `of_pass` gets places in that order.
 fn in_passes<const N: usize>(
     ranks: &Ranks,
-    rows: &[&Row],
+    lengths: &[usize],
     batch_rows: usize,
     mut progress: impl FnMut(usize, usize),
-    mut of_pass: impl FnMut(&[&Row]) -> Result<Vec<[f64; N]>, DpoError>,
+    mut of_pass: impl FnMut(&[usize]) -> Result<Vec<[f64; N]>, DpoError>,
 ) -> Result<Vec<[f64; N]>, DpoError> {
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(rows[i].n_tokens), i));
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(lengths[i]), i));
     let chunks: Vec<&[usize]> = order.chunks(batch_rows.max(1)).collect();
     let of_passes = ranks.share_numbers(chunks.len(), |pass| {
-        let chosen: Vec<&Row> = chunks[pass].iter().map(|&i| rows[i]).collect();
-        let values = of_pass(&chosen)?;
-        progress(pass * batch_rows.max(1) + chosen.len(), rows.len());
+        let values = of_pass(chunks[pass])?;
+        progress(pass * batch_rows.max(1) + chunks[pass].len(), lengths.len());
         Ok::<_, DpoError>(values.into_flattened())
     })?;
-    let mut found = vec![[0.0; N]; rows.len()];
+    let mut found = vec![[0.0; N]; lengths.len()];
     for (&i, value) in order.iter().zip(of_passes.concat().as_chunks().0) {
         found[i] = *value;
     }

@@ -9,6 +9,7 @@ use candor_data::sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::DpoError;
+use crate::all_rows::Rows;
 use crate::loss::Logprobs;
 use crate::objective::Objective;
 use crate::policy::{Policy, Scored, columns};
@@ -56,27 +57,26 @@ impl Reference {
         run.join("reference.json")
     }
 
-    /// Computes the log-probabilities of rows, which are in the order of their numbers.
+    /// Computes the log-probabilities of all rows.
     ///
     /// # Errors
-    /// A log-probability is not a number.
+    /// A log-probability is not a number, or the disk fails.
     pub fn compute(
         fingerprint: String,
         policy: &Policy<'_>,
-        rows: &[&Row],
+        rows: &Rows,
         batch_rows: usize,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Self, DpoError> {
-        let scored = policy.scores(rows, batch_rows, &mut progress)?;
-        let mismatched = match rows.first() {
-            Some(row) if row.mismatched.is_some() => {
-                let found = policy.mismatched(rows, batch_rows, progress)?;
-                found.into_iter().map(Some).collect()
-            }
-            _ => vec![None; rows.len()],
+        let scored = policy.scores_of_all(rows, batch_rows, &mut progress)?;
+        let mismatched = if rows.have_mismatched() {
+            let found = policy.mismatched_of_all(rows, batch_rows, progress)?;
+            found.into_iter().map(Some).collect()
+        } else {
+            vec![None; scored.len()]
         };
-        let mut kept = Vec::with_capacity(rows.len());
-        for ((row, scored), mismatched) in rows.iter().zip(scored).zip(mismatched) {
+        let mut kept = Vec::with_capacity(scored.len());
+        for (number, (scored, mismatched)) in scored.into_iter().zip(mismatched).enumerate() {
             let Scored {
                 chosen,
                 rejected,
@@ -86,7 +86,7 @@ impl Reference {
             let all = [Some(chosen), Some(rejected), spoilt].into_iter().flatten();
             let mut all = all.chain(mismatched.into_iter().flatten());
             if let Some(value) = all.find(|value| !value.is_finite()) {
-                let (row, model) = (row.id.clone(), "the reference");
+                let (row, model) = (rows.row(number)?.id, "the reference");
                 return Err(DpoError::NotFinite { row, model, value });
             }
             kept.push(Kept {

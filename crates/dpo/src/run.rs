@@ -1,6 +1,5 @@
 //! The loop: comparisons or rated answers → log-probabilities of their answers → what they cost → update → validation.
 
-use candor_data::comparisons::{Parts, Purpose};
 use candor_eval::training_suite::{SuiteFigures, TrainingSuite};
 use candor_model::{Adapter, Bundle, ModelFolder, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
@@ -11,6 +10,7 @@ use candor_train::{
 use serde::Serialize;
 use tch::{Device, Tensor};
 
+use crate::all_rows::Rows;
 use crate::figures::{Figures, rewards};
 use crate::held_out::{DpoResult, Line, write_lines};
 use crate::loss::{Logprobs, Loss, divergence};
@@ -75,19 +75,18 @@ pub fn run(
     opening.doing(&format!("reading the {}", recipe.judgements.rows()));
     let images = recipe.judgements.images();
     let rules = bundle.rules(recipe.max_tokens, images);
-    let rows = rows::read(recipe, rules, Purpose::Run)?;
+    let rows = rows::read(recipe, rules, Some(recipe.session.out.as_path()))?;
     say_rows(recipe, &rows);
     say_seen_anew("dpo", &bundle.model);
-    let all: Vec<&Row> = rows.all().collect();
-    let mut batches = rows::batches(recipe, &rows)?;
+    let mut batches = rows.batches(recipe)?;
     let n_steps = batches.n_steps(recipe.length);
-    let inputs = fingerprints(recipe, &mut opening, &bundle, adapter.as_ref(), &rows);
-    let shown = rows::images(&rows);
+    let inputs = fingerprints(recipe, &mut opening, &bundle, adapter.as_ref(), &rows)?;
+    let shown = rows.parts.images();
     let ranks = &launch.ranks;
     let progress = opening.counter("encoding images");
     let place = &recipe.session.features;
     let features = encode_images(&bundle, images, shown, place, ranks, progress)
-        .map_err(|error| error.in_rows(&rows.images))?;
+        .map_err(|error| recipe.judgements.in_rows(error, &rows.parts))?;
     let seeing = Seeing {
         bundle: &bundle,
         folder: images,
@@ -96,7 +95,7 @@ pub fn run(
     };
     let spoilt = recipe.objective.image_negative.map(|kind| {
         let progress = opening.counter("spoiling images");
-        Spoilt::of_rows(kind, &all, recipe.session.seed, seeing, progress)
+        Spoilt::of_rows(kind, &rows, recipe.session.seed, seeing, progress)
     });
     let spoilt = spoilt.transpose()?;
     let policy = Policy {
@@ -110,7 +109,7 @@ pub fn run(
     // Before a resume or another run's weights are put into the tensors.
     let has_reference = recipe.objective.loss.has_reference();
     let reference = has_reference
-        .then(|| reference(recipe, launch, &mut opening, policy, &all, &inputs))
+        .then(|| reference(recipe, launch, &mut opening, policy, &rows, &inputs))
         .transpose()?;
     let model = recipe.in_training(&bundle, adapter.as_ref());
     let mut suite = TrainingSuite::open(model, &mut opening, &trained)?;
@@ -121,7 +120,7 @@ pub fn run(
     };
     let inputs = Inputs::new(inputs).with(suite.inputs()?);
     let mut session = opening.open(parts, n_steps, inputs)?;
-    if let Some(skipped) = rows.skipped.as_ref().filter(|_| session.writes()) {
+    if let Some(skipped) = rows.parts.skipped.as_ref().filter(|_| session.writes()) {
         skipped.write(session.path())?;
     }
     if let Some(reference) = reference.as_ref().filter(|_| session.writes()) {
@@ -135,11 +134,13 @@ pub fn run(
     };
 
     for done in session.steps_left() {
-        let passes = batches.of_step(done);
+        let passes = rows.passes(batches.of_step(done))?;
+        let passes: Vec<Vec<&Row>> = passes.iter().map(|pass| pass.iter().collect()).collect();
         let mut metrics = learner.update(&mut session, &passes, done + 1)?;
         if (done + 1).is_multiple_of(recipe.evaluate_every) || done + 1 == n_steps {
             session.phase("evaluate");
-            let (figures, _) = learner.measure(&rows.validation)?;
+            let validation = rows.rows(rows.parts.validation())?;
+            let (figures, _) = learner.measure(&validation)?;
             metrics.validation_loss = Some(figures.loss);
             metrics.validation_accuracy = figures.accuracy;
             metrics.validation_margin = figures.margin;
@@ -167,20 +168,19 @@ pub fn run(
 }
 
 /// Says which rows the run does without, and of which kinds the others are.
-fn say_rows(recipe: &DpoRecipe, rows: &Parts<Row>) {
-    say_skipped("dpo", rows.skipped.as_ref());
-    if rows.n_equal > 0 {
-        let n = rows.n_equal;
+fn say_rows(recipe: &DpoRecipe, rows: &Rows) {
+    say_skipped("dpo", rows.parts.skipped.as_ref());
+    if rows.parts.n_equal > 0 {
+        let n = rows.parts.n_equal;
         tracing::info!("dpo: {n} comparisons are left out because both answers are the same");
     }
     if matches!(recipe.judgements, Judgements::Rated(_)) {
-        say_kinds(&recipe.objective, &rows.train);
+        say_kinds(&recipe.objective, rows.kinds());
     }
 }
 
 /// Says how many rated answers there are of either kind, and whether their weights make up for it.
-fn say_kinds(objective: &Objective, rows: &[Row]) {
-    let [n_good, n_bad] = rows::kinds(rows);
+fn say_kinds(objective: &Objective, [n_good, n_bad]: [usize; 2]) {
     tracing::info!("dpo: {}", rows::kinds_told([n_good, n_bad]));
     if let Loss::Kto {
         desirable,
@@ -207,18 +207,18 @@ fn fingerprints(
     opening: &mut Opening,
     bundle: &Bundle,
     adapter: Option<&Adapter>,
-    rows: &Parts<Row>,
-) -> Vec<Input> {
+    rows: &Rows,
+) -> Result<Vec<Input>, DpoError> {
     let base = opening.fingerprint("base model", bundle.model.parameters());
     let mut inputs = vec![
-        (recipe.judgements.rows(), rows::fingerprint(rows)),
+        (recipe.judgements.rows(), rows.fingerprint()?),
         ("base model", base),
     ];
     if let (Some(adapter), Tune::Lora(LoraStart::Adapter(_))) = (adapter, &recipe.tune) {
         let print = fingerprint::of_tensors(adapter.parameters().iter());
         inputs.push(("adapter", print));
     }
-    inputs
+    Ok(inputs)
 }
 
 /// The log-probabilities under the model that the recipe starts from: those that the run has kept, or new ones.
@@ -227,14 +227,14 @@ fn reference(
     launch: &LaunchOptions,
     opening: &mut Opening,
     policy: Policy<'_>,
-    rows: &[&Row],
+    rows: &Rows,
     inputs: &[Input],
 ) -> Result<Reference, DpoError> {
     let prints: Vec<&str> = inputs.iter().map(|(_, print)| print.as_str()).collect();
     let print = fingerprint_of(&recipe.objective, &prints);
     let kept = launch.ranks.made_by_first(|| {
         if launch.resume {
-            return Reference::read(&recipe.session.out, &print, rows.len());
+            return Reference::read(&recipe.session.out, &print, rows.parts.len());
         }
         Ok(None)
     })?;
@@ -332,16 +332,17 @@ impl Learner<'_> {
     }
 
     /// Measures the policy as it is and writes it with what was found.
-    fn write(&self, session: &Session, rows: &Parts<Row>) -> Result<DpoResult, DpoError> {
-        let (figures, scored) = self.measure(&rows.held_out)?;
-        for (row, scored) in rows.held_out.iter().zip(&scored) {
+    fn write(&self, session: &Session, rows: &Rows) -> Result<DpoResult, DpoError> {
+        let held_out = rows.rows(rows.parts.held_out())?;
+        let (figures, scored) = self.measure(&held_out)?;
+        for (row, scored) in held_out.iter().zip(&scored) {
             let both = [scored.chosen, scored.rejected];
             if let Some(&value) = both.iter().find(|value| !value.is_finite()) {
                 let (row, model) = (row.id.clone(), "the policy");
                 return Err(DpoError::NotFinite { row, model, value });
             }
         }
-        let held_out: Vec<&Row> = rows.held_out.iter().collect();
+        let held_out: Vec<&Row> = held_out.iter().collect();
         let rewards = rewards(&self.recipe.objective, &held_out, &scored, self.reference);
         let lines = held_out.iter().zip(&scored).zip(rewards);
         let lines: Vec<Line<'_>> = lines

@@ -24,6 +24,7 @@ use rand::RngExt as _;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::DpoError;
+use crate::all_rows::Rows;
 use crate::rows::Row;
 
 /// How an image is spoilt.
@@ -87,19 +88,19 @@ pub struct Seeing<'a> {
 const AREA: Range<f64> = 0.01..0.2;
 
 impl Spoilt {
-    /// Spoils the images of rows, which are in the order of their numbers. `progress` hears how many are done, and of how many.
+    /// Spoils the images of all rows. `progress` hears how many are done, and of how many.
     ///
     /// # Errors
     /// An image cannot be read, or there is no other one.
     pub fn of_rows(
         kind: ImageNegative,
-        rows: &[&Row],
+        rows: &Rows,
         seed: u64,
         seeing: Seeing<'_>,
         progress: impl FnMut(usize, usize),
     ) -> Result<Self, DpoError> {
-        let image = |row: &&Row| row.answers.shared.image.clone();
-        let images: Vec<Option<String>> = rows.iter().map(image).collect();
+        let image = |row: usize| rows.parts.shown(row).map(str::to_owned);
+        let images: Vec<Option<String>> = (0..rows.parts.len()).map(image).collect();
         match kind {
             ImageNegative::Crop => encode(&images, seeing, progress, |image, number| {
                 let (width, height) = image.dimensions();

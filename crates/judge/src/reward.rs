@@ -144,15 +144,29 @@ impl Rewards {
         Ok(Self { terms })
     }
 
-    /// Whether every prompt can be judged, before any is answered.
+    /// Whether every prompt can be judged, before any is answered. `each` hands out the prompts; it is not called where no term asks.
     ///
     /// # Errors
-    /// A term knows nothing of a prompt's image, or applies to no prompt at all.
-    pub fn check(&self, prompts: &[Answered<'_>]) -> Result<(), JudgeError> {
-        for (term, opened) in &self.terms {
-            if let Opened::Rule(rule) = opened {
-                rule.check(&term.name, prompts)?;
+    /// A term knows nothing of a prompt's image, or applies to no prompt at all; or as `each`.
+    pub fn check<E: From<JudgeError>>(
+        &self,
+        each: impl FnOnce(&mut dyn FnMut(&Answered<'_>)) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let rules = self.terms.iter().filter_map(|(term, opened)| match opened {
+            Opened::Rule(rule) => Some((term.name.as_str(), rule, rules::Told::default())),
+            _ => None,
+        });
+        let mut rules: Vec<_> = rules.collect();
+        if rules.is_empty() {
+            return Ok(());
+        }
+        each(&mut |prompt: &Answered<'_>| {
+            for (_, rule, told) in &mut rules {
+                rule.tell(told, prompt);
             }
+        })?;
+        for (name, rule, told) in &rules {
+            rule.check(name, told)?;
         }
         Ok(())
     }

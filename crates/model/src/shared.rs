@@ -14,6 +14,7 @@
 //! What comes out is one vector for each branch: the final hidden state of its last token, or the sum over a span of
 //! its tokens; or, of [`SharedTargets`], the log-probability of each of a span's tokens.
 
+mod packed;
 mod read;
 mod targets;
 

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use candor_data::comparisons::Parts;
-use candor_data::rows::{Skipped, SkippedCounts};
+use candor_data::rows::SkippedCounts;
 use candor_stats::bootstrap::{self, Interval};
 use candor_train::Found;
 use serde::Serialize;
@@ -50,32 +49,52 @@ pub struct RewardResult {
     pub skipped: Option<SkippedCounts>,
 }
 
+/// What a reward model learned from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Learned {
+    /// Pairs that were trained on.
+    pub n_train: usize,
+    /// Of rated answers those among them that are good; none of comparisons.
+    pub n_desirable: Option<usize>,
+    /// Pairs that chose the step.
+    pub n_validation: usize,
+    /// Pairs that were left out because both responses are the same.
+    pub n_identical: usize,
+    /// Pairs that were left out because they cannot be judged, where the recipe skips them.
+    pub skipped: Option<SkippedCounts>,
+}
+
 impl RewardResult {
     /// Measures the scores of the held-out pairs.
     #[must_use]
-    pub fn new(pairs: &Parts<Pair>, scores: &[PairScores], best: Found, seed: u64) -> Self {
-        let ratings = ratings(&pairs.train);
-        let figures = Figures::of(scores, ratings.is_some());
-        let curve = calibration(&match ratings {
+    pub fn new(
+        held_out: &[Pair],
+        learned: Learned,
+        scores: &[PairScores],
+        best: Found,
+        seed: u64,
+    ) -> Self {
+        let figures = Figures::of(scores, learned.n_desirable.is_some());
+        let curve = calibration(&match learned.n_desirable {
             None => predictions(scores, seed),
-            Some(_) => predicted(&pairs.held_out, scores),
+            Some(_) => predicted(held_out, scores),
         });
         Self {
             accuracy: figures.accuracy,
-            ci95: accuracy_interval(&pairs.held_out, scores, seed),
+            ci95: accuracy_interval(held_out, scores, seed),
             n_pairs: scores.len(),
             validation_accuracy: best.accuracy,
             best_step: best.step,
             calibration: curve.bins,
             ece: curve.ece,
             score_mean: figures.score_mean,
-            score_std: standard_deviation(&pairs.held_out, scores, figures.score_mean),
+            score_std: standard_deviation(held_out, scores, figures.score_mean),
             margin_mean: figures.margin_mean,
-            n_train: pairs.train.len(),
-            n_desirable: ratings.map(|ratings| ratings.iter().filter(|is_good| **is_good).count()),
-            n_validation: pairs.validation.len(),
-            n_identical: pairs.n_equal,
-            skipped: pairs.skipped.as_ref().map(Skipped::counts),
+            n_train: learned.n_train,
+            n_desirable: learned.n_desirable,
+            n_validation: learned.n_validation,
+            n_identical: learned.n_identical,
+            skipped: learned.skipped,
         }
     }
 }
@@ -94,11 +113,6 @@ fn accuracy_interval(pairs: &[Pair], scores: &[PairScores], seed: u64) -> Option
         },
     );
     interval
-}
-
-/// Which of rated answers are good; none of comparisons.
-fn ratings(pairs: &[Pair]) -> Option<Vec<bool>> {
-    pairs.iter().map(Pair::rating).collect()
 }
 
 /// The probability that each rated answer is good, by its score, and whether it is.
@@ -213,7 +227,6 @@ pub(crate) fn write_lines(
 
 #[cfg(test)]
 mod tests {
-    use candor_data::rows::ImageRows;
     use candor_model::shared::SharedPrefix;
 
     use super::*;
@@ -234,16 +247,20 @@ mod tests {
         }
     }
 
+    /// Of three pairs that are trained on and one for validation.
+    fn learned(n_desirable: Option<usize>) -> Learned {
+        Learned {
+            n_train: 3,
+            n_desirable,
+            n_validation: 1,
+            n_identical: 2,
+            skipped: None,
+        }
+    }
+
     #[test]
     fn four_pairs_worked_by_hand() {
-        let pairs = Parts {
-            train: vec![pair(9)],
-            validation: vec![pair(8)],
-            held_out: (0..4).map(pair).collect(),
-            n_equal: 3,
-            skipped: None,
-            images: ImageRows::default(),
-        };
+        let pairs: Vec<Pair> = (0..4).map(pair).collect();
         let best = Found {
             step: 7,
             accuracy: 0.8,
@@ -252,11 +269,11 @@ mod tests {
         // Both pairs of the first image are right, both of the second wrong: a resample of the two images has
         // an accuracy of 0, 1/2 or 1, with 1/4, 1/2 and 1/4.
         let scores = [[2.0, 0.0], [1.0, -1.0], [0.0, 2.0], [-1.0, 1.0]];
-        let result = RewardResult::new(&pairs, &scores, best, 0);
+        let result = RewardResult::new(&pairs, learned(None), &scores, best, 0);
         assert_eq!(result.ci95, Some([0.0, 1.0]));
         assert_eq!(
             (result.n_pairs, result.n_train, result.n_identical),
-            (4, 1, 3)
+            (4, 3, 2)
         );
         assert_eq!((result.best_step, result.n_validation), (7, 1));
         let close = |left: f64, right: f64| assert!((left - right).abs() < 1e-12, "{left} {right}");
@@ -306,20 +323,12 @@ mod tests {
             .map(|(pair, score)| pair.pair_scores(&[score]))
             .collect();
         assert_eq!(scores, [[2.0, 0.0], [0.0, 1.0], [0.0, -3.0]]);
-        let pairs = Parts {
-            train: vec![rated(9, true), rated(8, false), rated(7, true)],
-            validation: vec![rated(6, true)],
-            held_out,
-            n_equal: 0,
-            skipped: None,
-            images: ImageRows::default(),
-        };
         let best = Found {
             step: 1,
             accuracy: 1.0,
             loss: 0.5,
         };
-        let result = RewardResult::new(&pairs, &scores, best, 0);
+        let result = RewardResult::new(&held_out, learned(Some(2)), &scores, best, 0);
         let close = |left: f64, right: f64| assert!((left - right).abs() < 1e-12, "{left} {right}");
         close(result.accuracy, 2.0 / 3.0);
         assert_eq!((result.n_pairs, result.n_desirable), (3, Some(2)));
@@ -328,7 +337,7 @@ mod tests {
         close(result.score_std, 7_f64.sqrt());
         // Signed: 2 − 1 + 3.
         close(result.margin_mean, 4.0 / 3.0);
-        let line = serde_json::to_value(Line::new(&pairs.held_out[1], scores[1])).unwrap();
+        let line = serde_json::to_value(Line::new(&held_out[1], scores[1])).unwrap();
         assert_eq!(line["label"], false);
         assert_eq!(line["right"], false);
         assert_eq!(line["score"], 1.0);

@@ -5,16 +5,20 @@
 
 use std::path::Path;
 
-use candor_data::comparisons::{Parts, Purpose};
-use candor_data::rows::{Reason, RowFault};
-use candor_data::{AnswerType, Comparison, Conversation, FactBook, Facts, RatedAnswer, Side, Turn};
+use candor_data::comparisons::{KeptRow, Parts};
+use candor_data::rows::packing::{add, add_text, number, text};
+use candor_data::rows::{Reason, RowFault, Skipped};
+use candor_data::{
+    AnswerType, Comparison, Conversation, DataError, FactBook, Facts, RatedAnswer, Side, Turn,
+};
 use candor_data::{formats::captions, sha256};
 use candor_model::sample::SampleRules;
 use candor_model::shared::SharedPrefix;
-use candor_train::{Batches, Judgements, RowShape};
+use candor_train::{Batches, Judgements, RowShape, RowSize};
 use tch::Tensor;
 
 use crate::RewardError;
+use crate::held_out::Learned;
 use crate::recipe::RewardRecipe;
 use crate::scores::PairScores;
 use crate::wording::{Judged, RewardInput, Wording};
@@ -56,11 +60,6 @@ impl Pair {
         self.shared.prefix.len() + self.shared.branches.iter().map(Vec::len).sum::<usize>()
     }
 
-    /// What it takes of a pass.
-    pub(crate) fn shape(&self) -> RowShape {
-        RowShape::shared(&self.shared, 1)
-    }
-
     /// Whether a rated one is good; none of a comparison.
     pub(crate) fn rating(&self) -> Option<bool> {
         match self.said {
@@ -79,6 +78,89 @@ impl Pair {
     }
 }
 
+/// What is held of a row in memory: its lengths, and whether a rated one is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PairSize {
+    /// Tokens of the common beginning.
+    beginning: u32,
+    /// Tokens of each branch; a rated one has one.
+    branches: [u32; 2],
+    rating: Option<bool>,
+}
+
+impl PairSize {
+    /// What it takes of the updates.
+    pub(crate) fn size(self) -> RowSize {
+        let [beginning, first, second] =
+            [self.beginning, self.branches[0], self.branches[1]].map(|n| n as usize);
+        RowSize {
+            n_tokens: beginning + first + second,
+            shape: RowShape {
+                times: 1,
+                beginning,
+                n_branches: if self.rating.is_none() { 2 } else { 1 },
+                branch: first.max(second),
+            },
+        }
+    }
+}
+
+/// What is first of what was said, among the bytes of a row.
+const COMPARED: u32 = 0;
+const BAD: u32 = 1;
+const GOOD: u32 = 2;
+
+impl KeptRow for Pair {
+    type Held = PairSize;
+
+    fn held(&self) -> PairSize {
+        let branch = |n: usize| self.shared.branches.get(n).map_or(0, Vec::len) as u32;
+        PairSize {
+            beginning: self.shared.prefix.len() as u32,
+            branches: [branch(0), branch(1)],
+            rating: self.rating(),
+        }
+    }
+
+    fn packed(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        add_text(&mut bytes, &self.id);
+        match &self.said {
+            Said::Compared { chosen, rejected } => {
+                add(&mut bytes, COMPARED);
+                add_text(&mut bytes, chosen);
+                add_text(&mut bytes, rejected);
+            }
+            Said::Rated {
+                answer,
+                is_desirable,
+            } => {
+                add(&mut bytes, if *is_desirable { GOOD } else { BAD });
+                add_text(&mut bytes, answer);
+            }
+        }
+        self.shared.pack(&mut bytes);
+        bytes
+    }
+
+    fn unpacked(mut rest: &[u8], shown: Option<&str>) -> Option<Self> {
+        let id = text(&mut rest)?;
+        let said = match number(&mut rest)? {
+            COMPARED => Said::Compared {
+                chosen: text(&mut rest)?,
+                rejected: text(&mut rest)?,
+            },
+            kind @ (BAD | GOOD) => Said::Rated {
+                answer: text(&mut rest)?,
+                is_desirable: kind == GOOD,
+            },
+            _ => return None,
+        };
+        let shared = SharedPrefix::unpack(&mut rest, shown)?;
+        rest.is_empty().then_some(Self { id, said, shared })
+    }
+}
+
 /// 1 for each good one of rated answers and 0 for each bad one, `[n]` f64 on the CPU; none of comparisons.
 pub(crate) fn desirable(pairs: &[&Pair]) -> Option<Tensor> {
     let number = |pair: &&Pair| pair.rating().map(|is_good| f64::from(u8::from(is_good)));
@@ -86,16 +168,16 @@ pub(crate) fn desirable(pairs: &[&Pair]) -> Option<Tensor> {
     numbers.map(|numbers| Tensor::from_slice(&numbers))
 }
 
-/// Reads, tokenises and splits what the recipe names.
+/// Reads, tokenises and splits what the recipe names; the rows are kept on the disk of the folder `keep`, and without it only counted.
 ///
 /// # Errors
-/// A file is missing or damaged, there are too few comparisons, or rows cannot be judged and the recipe does not
+/// A file is missing or damaged, there are too few comparisons, the disk is full, or rows cannot be judged and the recipe does not
 /// skip them: they have no facts where the prompt shows them, do not fit the model, or their image is not there.
 /// Rows that the run has no use for cannot stop it.
 pub(crate) fn read(
     recipe: &RewardRecipe,
     rules: SampleRules<'_>,
-    purpose: Purpose,
+    keep: Option<&Path>,
 ) -> Result<Parts<Pair>, RewardError> {
     let book = match &recipe.facts {
         Some(path) if recipe.wording.prompt.with_facts() => captions::read(path)?,
@@ -103,24 +185,29 @@ pub(crate) fn read(
     };
     let wording = &recipe.wording;
     Ok(match &recipe.judgements {
-        Judgements::Comparisons(set) => set.read(purpose, |(row, preferred)| {
+        Judgements::Comparisons(set) => set.read(keep, |(row, preferred)| {
             pair(row, preferred, wording, &book, rules)
         })?,
         Judgements::Rated(set) => {
-            let parts = set.read(purpose, |row| rated(row, wording, &book, rules))?;
-            check_kinds(&parts.train, &set.files[0].path)?;
+            let parts = set.read(keep, |row| rated(row, wording, &book, rules))?;
+            check_kinds(&parts, &set.files[0].path)?;
             parts
         }
     })
 }
 
+/// How many of the rated answers that are trained on are good.
+fn n_good(pairs: &Parts<Pair>) -> usize {
+    let good = pairs
+        .train()
+        .filter(|&row| pairs.held(row).rating == Some(true));
+    good.count()
+}
+
 /// Refuses rated answers of one kind alone, from which a score that is always the same would be learned.
-fn check_kinds(train: &[Pair], path: &Path) -> Result<(), RewardError> {
-    let n_good = train
-        .iter()
-        .filter(|pair| pair.rating() == Some(true))
-        .count();
-    let n_bad = train.len() - n_good;
+fn check_kinds(pairs: &Parts<Pair>, path: &Path) -> Result<(), RewardError> {
+    let n_good = n_good(pairs);
+    let n_bad = pairs.train().len() - n_good;
     if n_good > 0 && n_bad > 0 {
         return Ok(());
     }
@@ -131,41 +218,54 @@ fn check_kinds(train: &[Pair], path: &Path) -> Result<(), RewardError> {
     })
 }
 
+/// What a run learned from.
+pub(crate) fn learned(pairs: &Parts<Pair>) -> Learned {
+    let are_rated = pairs.train().all(|row| pairs.held(row).rating.is_some());
+    Learned {
+        n_train: pairs.train().len(),
+        n_desirable: are_rated.then(|| n_good(pairs)),
+        n_validation: pairs.validation().len(),
+        n_identical: pairs.n_equal,
+        skipped: pairs.skipped.as_ref().map(Skipped::counts),
+    }
+}
+
 /// The order of the training pairs under a recipe.
 ///
 /// # Errors
 /// There are no pairs.
-pub(crate) fn batches<'a>(
+pub(crate) fn batches(
     recipe: &RewardRecipe,
-    pairs: &'a Parts<Pair>,
-) -> Result<Batches<'a, Pair>, RewardError> {
+    pairs: &Parts<Pair>,
+) -> Result<Batches<impl Fn(usize) -> RowSize>, RewardError> {
     let (seed, batch) = (recipe.session.seed, recipe.batch);
-    let (pairs, n_tokens, shape) = (&pairs.train, Pair::n_tokens, Pair::shape);
-    let of = Batches::new(seed, pairs, n_tokens, shape, batch, recipe.pass)?;
+    let size = move |row| pairs.held(row).size();
+    let of = Batches::new(seed, pairs.train().len(), size, batch, recipe.pass)?;
     Ok(of)
 }
 
 /// A fingerprint of the tokenised pairs and of which part each is in.
-#[must_use]
-pub(crate) fn fingerprint(pairs: &Parts<Pair>) -> String {
-    let parts = [&pairs.train, &pairs.validation, &pairs.held_out];
-    let part = |pairs: &Vec<Pair>| {
-        let mut bytes = vec![pairs.len().to_le_bytes().to_vec()];
-        for pair in pairs {
-            bytes.extend(pair.rating().map(|is_good| vec![u8::from(is_good)]));
-            bytes.push(pair.shared.image.clone().unwrap_or_default().into_bytes());
+///
+/// # Errors
+/// The disk fails.
+pub(crate) fn fingerprint(pairs: &Parts<Pair>) -> Result<String, DataError> {
+    let mut hash = sha256::Parts::default();
+    for part in [pairs.train(), pairs.validation(), pairs.held_out()] {
+        hash.add(part.len().to_le_bytes());
+        for row in part {
+            let pair = pairs.row(row)?;
+            if let Some(is_good) = pair.rating() {
+                hash.add([u8::from(is_good)]);
+            }
+            hash.add(pair.shared.image.unwrap_or_default());
             let prefix = pair.shared.prefix.to_vec();
-            let sequences = std::iter::once(&prefix).chain(&pair.shared.branches);
-            bytes.extend(sequences.map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect()));
+            for ids in std::iter::once(&prefix).chain(&pair.shared.branches) {
+                let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+                hash.add(bytes);
+            }
         }
-        bytes
-    };
-    sha256::of_bytes(parts.into_iter().flat_map(part))
-}
-
-/// Images of all parts; names may repeat.
-pub(crate) fn images(pairs: &Parts<Pair>) -> impl Iterator<Item = String> + '_ {
-    pairs.all().filter_map(|pair| pair.shared.image.clone())
+    }
+    Ok(hash.finish())
 }
 
 /// A response to a context, worded and tokenised; `field` is where it stands in its file.
@@ -256,4 +356,54 @@ fn rated(
             is_desirable: row.is_desirable,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(said: Said, branches: Vec<Vec<i64>>) -> Pair {
+        let read = branches.iter().map(|branch| 0..branch.len()).collect();
+        Pair {
+            id: "a".to_owned(),
+            said,
+            shared: SharedPrefix {
+                prefix: vec![1, 7, 7, 7, 5].into(),
+                branches,
+                read,
+                image: Some("a.png".to_owned()),
+            },
+        }
+    }
+
+    #[test]
+    fn pairs_come_back_from_their_bytes_and_what_is_cut_off_is_none() {
+        let compared = Said::Compared {
+            chosen: "yes".to_owned(),
+            rejected: "no".to_owned(),
+        };
+        let rated = |is_desirable| Said::Rated {
+            answer: "yes".to_owned(),
+            is_desirable,
+        };
+        // Of two branches the longer one fills the pass.
+        let cases = [
+            (pair(compared, vec![vec![2], vec![3, 4]]), [8, 9]),
+            (pair(rated(true), vec![vec![2, 4]]), [7, 7]),
+            (pair(rated(false), vec![vec![2, 4]]), [7, 7]),
+        ];
+        for (pair, [n_tokens, of_a_pass]) in cases {
+            // As docs/data.md counts it.
+            assert_eq!(size_of_val(&pair.held()), 16);
+            let size = pair.held().size();
+            assert_eq!((size.n_tokens, pair.n_tokens()), (n_tokens, n_tokens));
+            assert_eq!(size.shape, RowShape::shared(&pair.shared, 1));
+            assert_eq!(size.shape.n_tokens(), of_a_pass);
+            let bytes = pair.packed();
+            assert_eq!(Pair::unpacked(&bytes, Some("a.png")), Some(pair));
+            for n in 0..bytes.len() {
+                assert_eq!(Pair::unpacked(&bytes[..n], Some("a.png")), None, "{n}");
+            }
+        }
+    }
 }

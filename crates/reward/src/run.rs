@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candor_data::comparisons::{self, Purpose};
+use candor_data::comparisons::Parts;
 use candor_model::shared::{SharedBatch, SharedPrefix};
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, ScalarHead};
 use candor_run::{Inputs, LaunchOptions, Outcome, Ranks};
@@ -87,13 +87,13 @@ pub fn run(
     opening.doing(&format!("reading the {}", recipe.judgements.rows()));
     let images = recipe.judgements.images();
     let rules = bundle.rules(recipe.max_tokens, images);
-    let pairs = pairs::read(recipe, rules, Purpose::Run)?;
+    let pairs = pairs::read(recipe, rules, Some(recipe.session.out.as_path()))?;
     say_skipped("reward", pairs.skipped.as_ref());
     say_seen_anew("reward", &bundle.model);
     let mut batches = pairs::batches(recipe, &pairs)?;
     let n_steps = batches.n_steps(recipe.length);
     let inputs = Inputs::new([
-        ("comparisons, facts or prompt", pairs::fingerprint(&pairs)),
+        ("comparisons, facts or prompt", pairs::fingerprint(&pairs)?),
         (
             "base model",
             opening.fingerprint("base model", bundle.model.parameters()),
@@ -113,10 +113,10 @@ pub fn run(
         skipped.write(session.path())?;
     }
     let progress = session.counter("encoding images");
-    let shown = pairs::images(&pairs);
+    let shown = pairs.images();
     let place = &recipe.session.features;
     let features = encode_images(&bundle, images, shown, place, &launch.ranks, progress)
-        .map_err(|error| error.in_rows(&pairs.images))?;
+        .map_err(|error| recipe.judgements.in_rows(error, &pairs))?;
     session.doing("training");
     let learner = Learner {
         recipe,
@@ -130,11 +130,13 @@ pub fn run(
         if best.given_up(recipe.patience) {
             break;
         }
-        let passes = batches.of_step(done);
+        let passes = pairs.passes(batches.of_step(done))?;
+        let passes: Vec<Vec<&Pair>> = passes.iter().map(|pass| pass.iter().collect()).collect();
         let mut metrics = learner.update(&mut session, &passes, done + 1)?;
         if (done + 1).is_multiple_of(recipe.evaluate_every) || done + 1 == n_steps {
             session.phase("evaluate");
-            let scores = learner.scores(session.ranks(), &pairs.validation)?;
+            let validation = pairs.rows(pairs.validation())?;
+            let scores = learner.scores(session.ranks(), &validation)?;
             let figures = Figures::of(&scores, recipe.learns_from_rated());
             best.offer(Found {
                 step: done + 1,
@@ -334,12 +336,13 @@ impl Learner<'_> {
 fn write(
     learner: &Learner<'_>,
     session: &Session,
-    pairs: &comparisons::Parts<Pair>,
+    pairs: &Parts<Pair>,
     best: &Best,
 ) -> Result<RewardResult, RewardError> {
     let recipe = learner.recipe;
-    let scores = learner.scores(session.ranks(), &pairs.held_out)?;
-    let bad = pairs.held_out.iter().zip(&scores);
+    let held_out = pairs.rows(pairs.held_out())?;
+    let scores = learner.scores(session.ranks(), &held_out)?;
+    let bad = held_out.iter().zip(&scores);
     let bad = bad.flat_map(|(pair, scores)| scores.iter().map(move |score| (pair, score)));
     if let Some((pair, &score)) = bad.into_iter().find(|(_, score)| !score.is_finite()) {
         return Err(RewardError::NotFinite {
@@ -350,7 +353,8 @@ fn write(
     let Some(found) = best.found() else {
         unreachable!("the last step is always evaluated, and there is at least one")
     };
-    let result = RewardResult::new(pairs, &scores, found, recipe.session.seed);
+    let learned = pairs::learned(pairs);
+    let result = RewardResult::new(&held_out, learned, &scores, found, recipe.session.seed);
     let folder = session.path();
     let model = RewardModel::new(
         learner.adapter.copy(),
@@ -363,7 +367,7 @@ fn write(
     );
     if session.writes() {
         model.save(folder)?;
-        write_lines(&folder.join("held_out.jsonl"), &pairs.held_out, &scores)?;
+        write_lines(&folder.join("held_out.jsonl"), &held_out, &scores)?;
         session.write_result(&result)?;
     }
     Ok(result)

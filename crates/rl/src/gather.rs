@@ -67,7 +67,8 @@ pub(crate) struct Gatherer<'a> {
 }
 
 impl Gatherer<'_> {
-    /// The responses of a step and their scores; `done` is the number of steps done before it. Uses up the prompts that it asks.
+    /// The responses of a step and their scores; `done` is the number of steps done before it, and `asked` are the next prompts,
+    /// as many as all rounds may ask. Uses up those that it asks.
     ///
     /// # Errors
     /// A model fails, a term of the reward gives no number, or another rank has ended or hangs.
@@ -75,7 +76,8 @@ impl Gatherer<'_> {
         &self,
         session: &mut Session,
         rewards: &mut Rewards,
-        supply: &mut Supply<'p>,
+        supply: &mut Supply<'_>,
+        asked: &'p [PromptRow],
         done: u64,
     ) -> Result<Gathered<'p>, RlError> {
         let n = self.recipe.prompts_per_step();
@@ -83,7 +85,7 @@ impl Gatherer<'_> {
         let mut n_tokens = 0;
         let draw = |places: Range<usize>| {
             let first = places.start as u64;
-            let prompts = supply.at(places);
+            let prompts: Vec<&PromptRow> = asked[places].iter().collect();
             let groups = self.groups(session, rewards, [done, first], &prompts)?;
             let rollouts = groups.iter().flat_map(|group| &group.rollouts);
             n_tokens += rollouts.map(|r| r.response.ids.len()).sum::<usize>();

@@ -17,13 +17,13 @@ use std::path::{Path, PathBuf};
 
 use candor_data::formats::folder;
 use candor_data::image::PixelBounds;
-use candor_data::rows::{ImageRows as Shown, Look};
+use candor_data::rows::Look;
 use candor_data::sha256;
 use candor_judge::reward::Rewards;
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder};
 use candor_reward::RewardModel;
 use candor_run::{Inputs, Ranks};
-use candor_train::{FeaturePlace, Opening, TrainState, encode_images, fingerprint};
+use candor_train::{FeaturePlace, Opening, TrainError, TrainState, encode_images, fingerprint};
 use tch::{Device, Tensor};
 
 use crate::RlError;
@@ -243,16 +243,15 @@ impl Models {
     /// and of how many.
     ///
     /// # Errors
-    /// Images are missing, damaged or over the limits, told with the rows that show them.
+    /// Images are missing, damaged or over the limits.
     pub fn encode(
         &self,
         folder: &Path,
         names: &[String],
-        shown: &Shown,
         place: &FeaturePlace,
         ranks: &Ranks,
         mut progress: impl FnMut(usize, usize),
-    ) -> Result<Images, RlError> {
+    ) -> Result<Images, TrainError> {
         let n_bases = 1 + usize::from(self.judge_base.is_some());
         let mut of = |bundle: &Bundle, before: usize| {
             let progress = |done, n| progress(before * n + done, n_bases * n);
@@ -264,7 +263,6 @@ impl Models {
                 ranks,
                 progress,
             )
-            .map_err(|error| error.in_rows(shown))
         };
         Ok(Images {
             policy: of(&self.policy_base, 0)?,

@@ -3,10 +3,9 @@
 
 use std::path::Path;
 
-use candor_data::comparisons::Purpose;
 use candor_data::rows::{Look, Skipped, SkippedCounts};
 use candor_eval::training_suite::{InTraining, TrainingSuite};
-use candor_judge::reward::{Answered, Rewards};
+use candor_judge::reward::Rewards;
 use candor_run::{LaunchOptions, Outcome};
 use candor_train::{Length, Session, Tune, keep_snapshot, say_seen_anew, say_skipped, snapshot};
 use serde::Serialize;
@@ -21,7 +20,7 @@ use crate::guard;
 use crate::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
 use crate::models::{Images, Models};
 use crate::passes::{PolicyReader, ValueReader};
-use crate::prompts::{PromptRow, Prompts};
+use crate::prompts::{Prompts, in_rows};
 use crate::recipe::{AverageOver, RlRecipe};
 use crate::rollout::Sampler;
 use crate::samples;
@@ -80,19 +79,20 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
         asking.judge.with_facts |= term.wants_facts()?;
         asking.tells_facts = true;
     }
-    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Purpose::Run)?;
+    let keep = Some(recipe.session.out.as_path());
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, keep)?;
     check_rewards(&rewards, &prompts)?;
     say_skipped("rl", prompts.skipped.as_ref());
     for base in models.bases() {
         say_seen_anew("rl", &base.model);
     }
-    let n_steps = n_steps(recipe, prompts.rows.len())?;
+    let n_steps = n_steps(recipe, prompts.len())?;
     let policy = in_training(recipe, &models);
     let mut suite = TrainingSuite::open(policy, &mut opening, &models.trained_policy())?;
     let inputs = models.inputs(recipe, &rewards, &mut opening)?;
     let inputs = inputs.with(suite.inputs()?);
     opening.read_earlier(|run| models.result(recipe, run))?;
-    let mut supply = Supply::new(recipe.session.seed, &prompts.rows);
+    let mut supply = Supply::new(recipe.session.seed, &prompts);
     let (per_step, rounds) = (
         recipe.prompts_per_step() as u64,
         recipe.ppo.advantages.refill_rounds(),
@@ -112,9 +112,9 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     }
     let images = supply.images((steps.end - steps.start) * per_step * (1 + rounds as u64));
     let progress = session.counter("encoding images");
-    let (folder, shown) = (&recipe.data.images, &prompts.images);
     let (place, ranks) = (&recipe.session.features, &launch.ranks);
-    let images = models.encode(folder, &images, shown, place, ranks, progress)?;
+    let images = models.encode(&recipe.data.images, &images, place, ranks, progress);
+    let images = images.map_err(|error| in_rows(&recipe.data, error, prompts.skipped.as_ref()))?;
     session.doing("training");
     if steps.start == 0 && session.writes() {
         models.policy.save(&snapshot(session.path(), 0))?;
@@ -144,7 +144,7 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
         models.save(out)?;
         session.write_result(&RlResult {
             n_steps,
-            n_prompts: prompts.rows.len(),
+            n_prompts: prompts.len(),
             n_dropped_prompts: prompts.n_dropped,
             skipped: prompts.skipped.as_ref().map(Skipped::counts),
             last: last_metrics(out)?,
@@ -172,6 +172,8 @@ fn step(
     let (learner, reference, sampler) = readers(recipe, models, images);
     let pass_rows = recipe.sampling.pass_rows;
     session.begin_step();
+    let rounds = 1 + recipe.ppo.advantages.refill_rounds();
+    let asked = supply.ahead(recipe.prompts_per_step() * rounds)?;
     let gatherer = Gatherer {
         recipe,
         models,
@@ -183,7 +185,7 @@ fn step(
         scores,
         drawn,
         n_tokens,
-    } = gatherer.gather(session, rewards, supply, done)?;
+    } = gatherer.gather(session, rewards, supply, &asked, done)?;
 
     session.phase("reference");
     let (ranks, weighted) = (session.ranks().clone(), &recipe.rewards);
@@ -266,12 +268,13 @@ fn in_training<'a>(recipe: &'a RlRecipe, models: &'a Models) -> InTraining<'a> {
 
 /// Whether every term of the reward can judge every prompt.
 fn check_rewards(rewards: &Rewards, prompts: &Prompts) -> Result<(), RlError> {
-    let questions: Vec<String> = prompts.rows.iter().map(PromptRow::question).collect();
-    let told = prompts.rows.iter().zip(&questions);
-    let asked: Vec<Answered<'_>> = told
-        .map(|(prompt, question)| prompt.answered(question, &[]))
-        .collect();
-    Ok(rewards.check(&asked)?)
+    rewards.check(|tell| {
+        for row in 0..prompts.len() {
+            let prompt = prompts.row(row)?;
+            tell(&prompt.answered(&prompt.question(), &[]));
+        }
+        Ok(())
+    })
 }
 
 /// The models as the parts of a step use them.

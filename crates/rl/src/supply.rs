@@ -4,17 +4,17 @@
 //! number: then a checkpoint keeps it, and a run that goes on from there asks the same prompts.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 
+use crate::RlError;
 use crate::order::PromptOrder;
-use crate::prompts::PromptRow;
+use crate::prompts::{PromptRow, Prompts};
 
 /// Prompts that are asked one after the other.
 #[derive(Debug)]
 pub(crate) struct Supply<'p> {
-    rows: &'p [PromptRow],
+    prompts: &'p Prompts,
     order: PromptOrder,
     /// `[1]` i64: prompts that the steps so far have used up.
     used: Tensor,
@@ -22,10 +22,10 @@ pub(crate) struct Supply<'p> {
 
 impl<'p> Supply<'p> {
     /// All prompts, at least 1, none of them used up.
-    pub(crate) fn new(seed: u64, rows: &'p [PromptRow]) -> Self {
+    pub(crate) fn new(seed: u64, prompts: &'p Prompts) -> Self {
         Self {
-            rows,
-            order: PromptOrder::new(seed, rows.len()),
+            prompts,
+            order: PromptOrder::new(seed, prompts.len()),
             used: Tensor::zeros([1], (Kind::Int64, Device::Cpu)),
         }
     }
@@ -44,11 +44,14 @@ impl<'p> Supply<'p> {
         let _ = self.used.fill_((self.used() + n) as i64);
     }
 
-    /// Prompts by their places among those that are not used up.
-    pub(crate) fn at(&mut self, places: Range<usize>) -> Vec<&'p PromptRow> {
-        let (rows, first) = (self.rows, self.used() + places.start as u64);
-        let taken = self.order.take(first..first + places.len() as u64);
-        taken.map(|row| &rows[row]).collect()
+    /// The next `n` prompts that are not used up, read from the disk.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(crate) fn ahead(&mut self, n: usize) -> Result<Vec<PromptRow>, RlError> {
+        let first = self.used();
+        let rows = self.order.take(first..first + n as u64);
+        Ok(self.prompts.rows(rows)?)
     }
 
     /// The images of the next `n` prompts.
@@ -57,11 +60,11 @@ impl<'p> Supply<'p> {
         let mut rows = BTreeSet::new();
         for row in self.order.take(first..first.saturating_add(n)) {
             rows.insert(row);
-            if rows.len() == self.rows.len() {
+            if rows.len() == self.prompts.len() {
                 break;
             }
         }
-        let image = |row: usize| self.rows[row].conversation.image.clone();
+        let image = |row: usize| self.prompts.shown(row).map(str::to_owned);
         rows.into_iter().filter_map(image).collect()
     }
 }

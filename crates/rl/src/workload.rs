@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use candor_data::comparisons::Purpose;
 use candor_data::rows::Look;
 use candor_judge::JudgeError;
 use candor_judge::reward::Term;
@@ -40,23 +39,21 @@ pub fn workload(recipe: &RlRecipe, policy: &Reading, judge: &Reading) -> Result<
         tells_facts: !terms.is_empty(),
         look: Look::of_plan(recipe.data.on_bad_row, &recipe.data.images),
     };
-    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Purpose::Plan)?;
-    let rows = &prompts.rows;
-    let n_steps = run::n_steps(recipe, rows.len())?;
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, None)?;
+    let n_steps = run::n_steps(recipe, prompts.len())?;
     let answer = recipe.sampling.max_new_tokens as u64;
-    let lengths = rows.iter().map(|row| row.query.len() as u64);
-    let mean = lengths.clone().sum::<u64>() / rows.len() as u64;
-    let images = rows.iter().filter_map(|row| row.conversation.image.clone());
+    let lengths = prompts.lengths().iter().map(|&length| u64::from(length));
+    let mean = lengths.clone().sum::<u64>() / prompts.len() as u64;
     // In each round of refilling as many prompts may be asked again.
     let times = 1 + recipe.ppo.advantages.refill_rounds() as u64;
     Ok(Workload {
-        n_rows: rows.len() as u64,
+        n_rows: prompts.len() as u64,
         rows: "prompts",
         n_steps: Some(n_steps),
         n_tokens: n_steps * recipe.batch.rollout_batch as u64 * (mean + answer) * times,
         tokens_are_a_bound: true,
         longest_tokens: lengths.max().unwrap_or(0) + answer,
-        images: ImageCount::of(images),
+        images: ImageCount::of(prompts.images().iter().cloned()),
         notes: prompts.skipped.iter().map(ToString::to_string).collect(),
     })
 }

@@ -3,9 +3,11 @@
 //! A part is in the format of the result, so each of its rows says how it was sampled, and a part can be told
 //! from one of another model or of other prompts.
 
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::candidates::{self, Candidate, Sampling};
+use candor_data::{DataError, atomic};
 use candor_run::RunError;
 
 use crate::SampleError;
@@ -53,6 +55,29 @@ pub(crate) fn read(out: &Path, number: usize, expected: &[Candidate]) -> Result<
             names: vec![what.to_owned()],
         })),
     }
+}
+
+/// Writes the rows of all parts to the run's `candidates.jsonl`, no more than one part in memory.
+///
+/// # Errors
+/// A part cannot be read any more, or the file cannot be written.
+pub(crate) fn put_together(out: &Path, n_parts: usize) -> Result<(), DataError> {
+    let mut unread = None;
+    let written = atomic::write_with(&out.join("candidates.jsonl"), |file| {
+        for number in 0..n_parts {
+            let part = path(out, number);
+            let text = candidates::read(&part).and_then(|rows| candidates::render(&part, &rows));
+            match text {
+                Ok(text) => file.write_all(text.as_bytes())?,
+                Err(error) => {
+                    unread = Some(error);
+                    return Err(io::Error::other("a part cannot be read"));
+                }
+            }
+        }
+        Ok(())
+    });
+    unread.map_or(written, Err)
 }
 
 /// Which input the rows were not sampled from, if they differ from the expected ones in more than answers.

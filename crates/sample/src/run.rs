@@ -1,14 +1,14 @@
 //! A sampling run: prompts → chunks → two answers each → `candidates.jsonl`.
 //!
 //! The run folder is that of every stage, with `parts/` for the finished chunks in place of checkpoints, and
-//! `metrics.jsonl` with a line per chunk. `candidates.jsonl` and `result.json` are written at the end. A run
-//! that was killed answers again only the chunk it was in, and ends in the same bytes.
+//! `metrics.jsonl` with a line per chunk. `candidates.jsonl`, which is made of the chunks, and `result.json` are written at the end. A run
+//! that was killed answers again only the chunk it was in, and ends in the same bytes. In memory are the prompts and answers of one chunk,
+//! or on several ranks of one chunk each.
 
 use std::time::Instant;
 
-use candor_data::comparisons::Purpose;
 use candor_data::formats::candidates::{self, Candidate};
-use candor_data::rows::{ImageRows, Skipped, SkippedCounts};
+use candor_data::rows::{Skipped, SkippedCounts};
 use candor_run::{Claim, LaunchOptions, Outcome, Progress, RunOptions, write_result};
 use candor_train::{say_skipped, set_tf32};
 use serde::{Deserialize, Serialize};
@@ -91,39 +91,32 @@ pub fn run(
     let sampler = Sampler::open(recipe, device, &mut progress)?;
     let bundle = &sampler.bundle;
     let positions = bundle.model.n_positions();
-    let Prompts {
-        rows: prompts,
-        images,
-        skipped,
-    } = prompt::read(
-        recipe,
-        bundle.rules(usize::MAX, recipe.images.as_path()),
-        positions,
-        Purpose::Run,
-    )?;
-    say_skipped(name(recipe), skipped.as_ref());
-    ranks.check_same_inputs(&sampler.inputs(&prompts))?;
+    let rules = bundle.rules(usize::MAX, recipe.images.as_path());
+    let prompts = prompt::read(recipe, rules, positions, Some(recipe.out.as_path()))?;
+    let skipped = prompts.skipped.as_ref();
+    say_skipped(name(recipe), skipped);
+    ranks.check_same_inputs(&sampler.inputs(&prompts)?)?;
     let mut folder = None;
-    let chunks: Vec<&[Prompt]> = prompts.chunks(recipe.chunk).collect();
+    let n_chunks = prompts.len().div_ceil(recipe.chunk);
     // The first rank alone reads and writes the folder.
     let mut kept = ranks.made_by_first(|| {
         folder = taken
             .map(Claim::open)
             .transpose()?
             .map(|opened| opened.folder);
-        if let Some(skipped) = &skipped {
+        if let Some(skipped) = skipped {
             skipped.write(&recipe.out)?;
         }
-        kept(recipe, &sampler, &chunks)
+        kept(recipe, &sampler, &prompts, n_chunks)
     })?;
-    let n_kept: usize = kept.iter().flatten().map(Vec::len).sum();
+    let n_kept: usize = kept.iter().flatten().map(|chunk| chunk.n_prompts).sum();
     progress.set_steps(prompts.len() as u64, n_kept as u64);
     progress.doing("answering");
-    let (mut rows, mut n_done) = (Vec::with_capacity(prompts.len()), n_kept);
+    let (mut all, mut n_done) = (Sums::default(), n_kept);
     let mut speed = Speed::default();
-    let missing: Vec<usize> = (0..chunks.len()).filter(|&n| kept[n].is_none()).collect();
+    let missing: Vec<usize> = (0..n_chunks).filter(|&n| kept[n].is_none()).collect();
     let mut rounds = missing.chunks(ranks.world());
-    for number in 0..chunks.len() {
+    for number in 0..n_chunks {
         let step = number as u64 + 1;
         if kept[number].is_none() {
             // One chunk a rank; the first of them is this one.
@@ -131,40 +124,42 @@ pub fn run(
             let started = Instant::now();
             let answered = ranks.share(round.len(), |turn| {
                 let number = round[turn];
-                answer(&sampler, chunks[number], &images, number as u64 + 1)
+                let chunk = prompts.chunk(number, recipe.chunk)?;
+                answer(&sampler, &chunk, skipped, number as u64 + 1)
             })?;
             // All chunks of the round were answered in this time.
             speed.secs += started.elapsed().as_secs_f64();
             for (&number, (answered, timing)) in round.iter().zip(answered) {
-                speed.n_tokens += n_tokens(&answered);
+                let sums = Sums::of(&answered);
+                speed.n_tokens += sums.n_tokens;
                 if let Some(folder) = &mut folder {
                     candidates::write(&parts::path(&recipe.out, number), &answered)?;
                     folder.log_timing(timing.step, &timing)?;
                 }
-                n_done += answered.len();
-                kept[number] = Some(answered);
+                n_done += sums.n_prompts;
+                kept[number] = Some(sums);
             }
         }
-        let answered = kept[number].take().unwrap_or_default();
-        let counts = Counts::of(&answered);
+        let sums = kept[number].unwrap_or_default();
+        let counts = sums.counts();
         if let Some(folder) = &mut folder {
             folder.log(step, &SampleMetrics { step, counts })?;
         }
-        rows.extend(answered);
+        all.add(sums);
         let shown = [("tokens", counts.mean_response_tokens)];
         progress.step(n_done as u64, &shown);
-        if ranks.should_stop(&launch.stop)? && rows.len() < prompts.len() {
+        if ranks.should_stop(&launch.stop)? && all.n_prompts < prompts.len() {
             let command = &launch.resume_command;
             progress.finish(&format!("stopped; continue with: {command}"));
             return Ok(Outcome::Stopped);
         }
     }
-    let counts = Counts::of(&rows);
+    let counts = all.counts();
     if folder.is_some() {
-        candidates::write(&recipe.out.join("candidates.jsonl"), &rows)?;
+        parts::put_together(&recipe.out, n_chunks)?;
         let result = SampleResult {
             counts,
-            skipped: skipped.as_ref().map(Skipped::counts),
+            skipped: skipped.map(Skipped::counts),
         };
         write_result(&recipe.out, &result)?;
     }
@@ -197,16 +192,18 @@ fn name(recipe: &SampleRecipe) -> &str {
     name.and_then(std::ffi::OsStr::to_str).unwrap_or("sample")
 }
 
-/// The rows of each chunk that an earlier start of the run answered.
+/// What there is of each chunk that an earlier start of the run answered.
 fn kept(
     recipe: &SampleRecipe,
     sampler: &Sampler,
-    chunks: &[&[Prompt]],
-) -> Result<Vec<Option<Vec<Candidate>>>, SampleError> {
-    let read = |(number, chunk): (usize, &&[Prompt])| {
+    prompts: &Prompts,
+    n_chunks: usize,
+) -> Result<Vec<Option<Sums>>, SampleError> {
+    let read = |number: usize| {
+        let chunk = prompts.chunk(number, recipe.chunk)?;
         let expected: Vec<Candidate> = chunk.iter().map(|p| sampler.unanswered(p)).collect();
         Ok(match parts::read(&recipe.out, number, &expected)? {
-            Part::Kept(rows) => Some(rows),
+            Part::Kept(rows) => Some(Sums::of(&rows)),
             Part::Missing => None,
             Part::Damaged(why) => {
                 tracing::warn!("{}: a damaged part is answered again: {why}", name(recipe));
@@ -214,17 +211,42 @@ fn kept(
             }
         })
     };
-    chunks.iter().enumerate().map(read).collect()
+    (0..n_chunks).map(read).collect()
 }
 
-impl Counts {
+/// What adds up over the answered prompts of a chunk, or of several.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Sums {
+    n_prompts: usize,
+    n_identical: usize,
+    n_cut: usize,
+    n_tokens: usize,
+}
+
+impl Sums {
     fn of(rows: &[Candidate]) -> Self {
-        let answers = |row: &Candidate| row.sampling.finished.iter().filter(|f| !**f).count();
+        let n_cut = |row: &Candidate| row.sampling.finished.iter().filter(|f| !**f).count();
         Self {
             n_prompts: rows.len(),
             n_identical: rows.iter().filter(|row| row.is_identical()).count(),
-            n_cut: rows.iter().map(answers).sum(),
-            mean_response_tokens: n_tokens(rows) as f64 / (2 * rows.len()).max(1) as f64,
+            n_cut: rows.iter().map(n_cut).sum(),
+            n_tokens: n_tokens(rows),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.n_prompts += other.n_prompts;
+        self.n_identical += other.n_identical;
+        self.n_cut += other.n_cut;
+        self.n_tokens += other.n_tokens;
+    }
+
+    fn counts(self) -> Counts {
+        Counts {
+            n_prompts: self.n_prompts,
+            n_identical: self.n_identical,
+            n_cut: self.n_cut,
+            mean_response_tokens: self.n_tokens as f64 / (2 * self.n_prompts).max(1) as f64,
         }
     }
 }
@@ -254,11 +276,11 @@ struct Speed {
 fn answer(
     sampler: &Sampler,
     chunk: &[Prompt],
-    images: &ImageRows,
+    skipped: Option<&Skipped>,
     step: u64,
 ) -> Result<(Vec<Candidate>, Timing), SampleError> {
     let started = Instant::now();
-    let features = sampler.encode(chunk, images)?;
+    let features = sampler.encode(chunk, skipped)?;
     let images = started.elapsed().as_secs_f64();
     let rows = sampler.answer(chunk, &features)?;
     let secs = started.elapsed().as_secs_f64();

@@ -8,14 +8,14 @@
 use std::path::PathBuf;
 
 use candor_data::formats::candidates::{Candidate, Sampling};
-use candor_data::rows::ImageRows;
+use candor_data::rows::Skipped;
 use candor_data::{random, sha256};
 use candor_model::{Adapter, Answerer, Bundle, ImageFeatures, ModelFolder, Query, Written, peft};
 use candor_run::{Inputs, Progress};
 use candor_train::fingerprint;
 use tch::Device;
 
-use crate::prompt::Prompt;
+use crate::prompt::{Prompt, Prompts, in_rows};
 use crate::{SampleError, SampleRecipe};
 
 /// Answers per prompt: a comparison has two sides.
@@ -89,13 +89,15 @@ impl<'a> Sampler<'a> {
     }
 
     /// Fingerprints of what is read.
-    #[must_use]
-    pub(crate) fn inputs(&self, prompts: &[Prompt]) -> Inputs {
-        let row = |prompt| format!("{:?}", self.unanswered(prompt)).into_bytes();
-        Inputs::new([(
-            "model and prompts",
-            sha256::of_bytes(prompts.iter().map(row)),
-        )])
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(crate) fn inputs(&self, prompts: &Prompts) -> Result<Inputs, SampleError> {
+        let mut hash = sha256::Parts::default();
+        for row in 0..prompts.len() {
+            hash.add(format!("{:?}", self.unanswered(&prompts.row(row)?)));
+        }
+        Ok(Inputs::new([("model and prompts", hash.finish())]))
     }
 
     /// The row of a prompt, its answers still empty.
@@ -118,16 +120,16 @@ impl<'a> Sampler<'a> {
     /// Encodes the images of a chunk, each once.
     ///
     /// # Errors
-    /// Images are missing or damaged, told with the rows that show them.
+    /// Images are missing or damaged, told with the rows that show them; rows that are `skipped` are not asked.
     pub(crate) fn encode(
         &self,
         chunk: &[Prompt],
-        shown: &ImageRows,
+        skipped: Option<&Skipped>,
     ) -> Result<ImageFeatures, SampleError> {
         let images = chunk.iter().filter_map(|prompt| prompt.image.clone());
         let folder = &self.recipe.images;
         ImageFeatures::encode(&self.bundle, folder, images, |_, _| ())
-            .map_err(|error| error.in_rows(shown).into())
+            .map_err(|error| in_rows(self.recipe, error, skipped).into())
     }
 
     /// Answers the prompts of a chunk twice each; `features` are those of its images.

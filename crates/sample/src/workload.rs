@@ -1,6 +1,5 @@
 //! How much a sampling run will do.
 
-use candor_data::comparisons::Purpose;
 use candor_model::Reading;
 use candor_run::{ImageCount, Workload};
 
@@ -15,19 +14,21 @@ pub fn workload(recipe: &SampleRecipe, reading: &Reading) -> Result<Workload, Sa
         recipe,
         reading.rules(usize::MAX, recipe.images.as_path()),
         reading.n_positions(),
-        Purpose::Plan,
+        None,
     )?;
-    let prompts = read.rows;
     let answer = recipe.max_new_tokens as u64;
-    let lengths = prompts.iter().map(|prompt| prompt.ids.len() as u64);
+    let lengths = read.lengths.iter().map(|&length| u64::from(length));
     Ok(Workload {
-        n_rows: prompts.len() as u64,
+        n_rows: read.len() as u64,
         rows: "prompts",
-        n_steps: Some(prompts.len().div_ceil(recipe.chunk) as u64),
+        n_steps: Some(read.len().div_ceil(recipe.chunk) as u64),
         n_tokens: lengths.clone().map(|length| length + 2 * answer).sum(),
         tokens_are_a_bound: true,
         longest_tokens: lengths.max().unwrap_or(0) + answer,
-        images: ImageCount::of(prompts.iter().filter_map(|prompt| prompt.image.clone())),
+        images: ImageCount {
+            different: read.images.names.len() as u64,
+            of_a_row: read.images.of_a_row as u64,
+        },
         notes: read.skipped.iter().map(ToString::to_string).collect(),
     })
 }

@@ -15,43 +15,46 @@ use crate::stage_fields::Length;
 /// lengths stay mixed over an epoch.
 const WINDOW_BATCHES: usize = 8;
 
-/// Which comparisons each update takes; remembers the epoch it is in.
+/// What a row takes of the updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowSize {
+    /// Tokens that an update computes for it.
+    pub n_tokens: usize,
+    /// What it takes of a pass.
+    pub shape: RowShape,
+}
+
+/// Which rows each update takes, by their numbers; remembers the epoch it is in.
 #[derive(Debug)]
-pub struct Batches<'a, T> {
-    rows: &'a [T],
-    /// Tokens that an update computes for a row.
-    n_tokens: fn(&T) -> usize,
-    /// What a row takes of a pass.
-    shape: fn(&T) -> RowShape,
+pub struct Batches<F> {
+    n_rows: usize,
+    size: F,
     order: Mixture,
     batching: BatchConfig,
     pass: PassSize,
-    epoch: Option<(u64, Vec<Vec<&'a T>>)>,
+    epoch: Option<(u64, Vec<Vec<usize>>)>,
 }
 
-impl<'a, T> Batches<'a, T> {
-    /// The order of comparisons by a seed, in updates of `batch` and passes of a size. `n_tokens` says how many tokens an update
-    /// computes for one, and `shape` what it takes of a pass.
+impl<F: Fn(usize) -> RowSize> Batches<F> {
+    /// The order of so many rows by a seed, in updates of `batch` and passes of a size. `size` says what the row of a number takes.
     ///
     /// # Errors
-    /// There are no comparisons.
+    /// There are no rows.
     pub fn new(
         seed: u64,
-        rows: &'a [T],
-        n_tokens: fn(&T) -> usize,
-        shape: fn(&T) -> RowShape,
+        n_rows: usize,
+        size: F,
         batch: usize,
         pass: PassSize,
     ) -> Result<Self, DataError> {
         let source = Source {
             name: "preferences".to_owned(),
-            n_rows: rows.len(),
+            n_rows,
             share: Share::All,
         };
         Ok(Self {
-            rows,
-            n_tokens,
-            shape,
+            n_rows,
+            size,
             order: Mixture::new(seed, vec![source], None)?,
             batching: BatchConfig {
                 seed,
@@ -73,11 +76,11 @@ impl<'a, T> Batches<'a, T> {
     }
 
     fn steps_per_epoch(&self) -> u64 {
-        self.rows.len().div_ceil(self.batching.batch_size).max(1) as u64
+        self.n_rows.div_ceil(self.batching.batch_size).max(1) as u64
     }
 
-    /// The comparisons of the update after `done` updates, in passes. The last update of an epoch has those that are left.
-    pub fn of_step(&mut self, done: u64) -> Vec<Vec<&'a T>> {
+    /// The rows of the update after `done` updates, in passes. The last update of an epoch has those that are left.
+    pub fn of_step(&mut self, done: u64) -> Vec<Vec<usize>> {
         let per_epoch = self.steps_per_epoch();
         let (epoch, step) = (done / per_epoch, (done % per_epoch) as usize);
         if self
@@ -85,20 +88,26 @@ impl<'a, T> Batches<'a, T> {
             .as_ref()
             .is_none_or(|(current, _)| *current != epoch)
         {
+            // The old order goes before the new one comes.
+            self.epoch = None;
             self.epoch = Some((epoch, self.batches_of(epoch)));
         }
         let Some((_, batches)) = &self.epoch else {
             unreachable!("the epoch was just made")
         };
-        self.pass.cut(&batches[step], self.shape)
+        self.pass.cut(&batches[step], |row| (self.size)(row).shape)
     }
 
-    fn batches_of(&self, epoch: u64) -> Vec<Vec<&'a T>> {
-        let picks = self.order.epoch(epoch);
-        let rows: Vec<&T> = picks.into_iter().map(|pick| &self.rows[pick.row]).collect();
-        let lengths: Vec<usize> = rows.iter().map(|&row| (self.n_tokens)(row)).collect();
-        let batches = epoch_batches(&lengths, &self.batching, epoch);
-        let resolve = |batch: Vec<usize>| batch.into_iter().map(|i| rows[i]).collect();
-        batches.into_iter().map(resolve).collect()
+    fn batches_of(&self, epoch: u64) -> Vec<Vec<usize>> {
+        let picks = self.order.epoch(epoch).into_iter();
+        let rows: Vec<usize> = picks.map(|pick| pick.row).collect();
+        let lengths: Vec<usize> = rows.iter().map(|&row| (self.size)(row).n_tokens).collect();
+        let mut batches = epoch_batches(&lengths, &self.batching, epoch);
+        for batch in &mut batches {
+            for row in batch {
+                *row = rows[*row];
+            }
+        }
+        batches
     }
 }

@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_data::comparisons::{ComparisonFile, ComparisonFormat, ComparisonSet, RatedSet, RowSet};
+use candor_data::comparisons::{
+    ComparisonFile, ComparisonFormat, ComparisonSet, KeptRow, Parts, RatedSet, RowSet,
+};
 use candor_data::rated::RatedFile;
+use candor_model::ModelError;
 
 use crate::bad_rows::on_bad_row;
+use crate::error::TrainError;
 use crate::stage_fields::IMAGES;
 use candor_recipe::{Element, Reader};
 
@@ -52,6 +56,23 @@ impl Judgements {
         match self {
             Self::Comparisons(_) => "comparisons",
             Self::Rated(_) => "rated answers",
+        }
+    }
+
+    /// The same error; of images, with the rows that show them, for which the files are read again.
+    #[must_use]
+    pub fn in_rows<T: KeptRow>(&self, error: TrainError, parts: &Parts<T>) -> TrainError {
+        let TrainError::Model(ModelError::Images(faults)) = &error else {
+            return error;
+        };
+        let showing = match self {
+            Self::Comparisons(set) => set.showing(faults, parts),
+            Self::Rated(set) => set.showing(faults, parts),
+        };
+        match showing {
+            Ok(rows) => error.in_rows(&rows),
+            // Somebody took a file away meanwhile: then the images are named without their rows.
+            Err(_) => error,
         }
     }
 }

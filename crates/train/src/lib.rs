@@ -42,7 +42,7 @@ mod working;
 
 pub use bad_rows::{on_bad_row, say_skipped};
 pub use base_precision::BasePrecision;
-pub use batches::Batches;
+pub use batches::{Batches, RowSize};
 pub use best::{Best, BestBy, Found};
 pub use candor_torch_ext::libtorch::{deterministically, inference, set_tf32, tf32};
 pub use comparisons::{Judgements, read_judgements};

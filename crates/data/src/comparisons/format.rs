@@ -4,6 +4,7 @@
 //! columns of a parquet file. The name of the file says nothing. Where several formats fit, or none, nothing is guessed.
 
 use std::collections::BTreeSet;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -114,6 +115,25 @@ impl ComparisonFormat {
         told(path, "first row has", &first_row(path)?)
     }
 
+    /// Hands out the rows of a file of this format. Those of the sets of the hub are handed out as they are read, so that the file
+    /// need not fit into the memory; the rows of the other formats, which people or candor wrote, are read before the first of them is.
+    /// `embedded` is as in [`Self::read`].
+    ///
+    /// # Errors
+    /// As [`Self::read`], or the first of `take`.
+    pub fn each(
+        self,
+        path: &Path,
+        embedded: Embedded<'_>,
+        take: impl FnMut(Comparison) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        match self {
+            Self::Trl => trl::each(path, embedded, take),
+            Self::VlRewardBench => vl::each(path, embedded, take),
+            _ => self.read(path, embedded)?.into_iter().try_for_each(take),
+        }
+    }
+
     /// Reads a file of this format. `embedded` is what becomes of an image that is inside the file.
     ///
     /// # Errors
@@ -137,18 +157,33 @@ impl ComparisonFormat {
     }
 }
 
-/// The fields of the first row of JSON lines or a JSON list.
+/// The fields of the first row of JSON lines or a JSON list, of which no more is read than that row.
 fn first_row(path: &Path) -> Result<BTreeSet<String>, DataError> {
-    let text = text::read(path, &ANY)?;
-    let rows = text.trim_start();
-    let rows = rows.strip_prefix('[').unwrap_or(rows);
-    if rows.trim_start().starts_with(']') {
+    let unread = |source| text::unread(path, source);
+    let mut file = BufReader::new(text::open(path, &ANY)?);
+    if file
+        .fill_buf()
+        .map_err(unread)?
+        .starts_with(b"\xEF\xBB\xBF")
+    {
+        file.consume(3);
+    }
+    let mut begins = after_blanks(&mut file).map_err(unread)?;
+    let is_list = begins == Some(b'[');
+    if is_list {
+        file.consume(1);
+        begins = after_blanks(&mut file).map_err(unread)?;
+    }
+    if begins == is_list.then_some(b']') {
         return Err(empty(path, Place::File, "", &ANY));
     }
-    let rows = serde_json::Deserializer::from_str(rows);
+    let rows = serde_json::Deserializer::from_reader(file);
     match rows.into_iter::<Map<String, Value>>().next() {
         Some(Ok(row)) => Ok(row.into_iter().map(|(field, _)| field).collect()),
         Some(Err(error)) => {
+            if let Some(no_text) = text::first_not_utf8(path) {
+                return Err(no_text);
+            }
             let error = error.to_string();
             // The position is one behind the bracket of the list, and the first row is where it is.
             let reason = error.split(" at line ").next().unwrap_or_default();
@@ -158,6 +193,25 @@ fn first_row(path: &Path) -> Result<BTreeSet<String>, DataError> {
             ))
         }
         None => Err(untold(path, "it breaks off before the first row")),
+    }
+}
+
+/// The first byte that is no blank, which is left to be read; none at the end of the file.
+fn after_blanks(file: &mut impl BufRead) -> io::Result<Option<u8>> {
+    loop {
+        let piece = file.fill_buf()?;
+        let n_blanks = piece
+            .iter()
+            .take_while(|byte| byte.is_ascii_whitespace())
+            .count();
+        if let Some(&byte) = piece.get(n_blanks) {
+            file.consume(n_blanks);
+            return Ok(Some(byte));
+        }
+        if n_blanks == 0 {
+            return Ok(None);
+        }
+        file.consume(n_blanks);
     }
 }
 

@@ -110,20 +110,22 @@ const SET: Set<Conversation, Conversation> = Set {
     },
 };
 
-/// The rows of a set with their names: of a file, or of all files of a folder ([`folder::files`]).
+/// Hands out the rows of a set with their names as they are read: of a file, or of all files of a folder ([`folder::files`]).
 ///
 /// # Errors
 /// As [`each_of_any`] and [`folder::files`].
-pub fn read_set(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row<Conversation>>, DataError> {
-    let mut rows = Vec::new();
+pub fn each_of_set(
+    path: &Path,
+    embedded: Embedded<'_>,
+    mut take: impl FnMut(Row<Conversation>) -> Result<(), DataError>,
+) -> Result<(), DataError> {
     for path in folder::files(path)? {
         let file = SourceFile::new(&path);
         each_of_any(&path, embedded, &Cell::new(0.0), |number, row| {
-            rows.push(sources::as_it_is(&file, number, row));
-            Ok(())
+            take(sources::as_it_is(&file, number, row))
         })?;
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// As [`each`], of a file that is a JSON list, JSON lines or parquet, whatever its name. In a parquet file images may be inside; `embedded`

@@ -127,22 +127,37 @@ const SET: Set<Row, Prompt> = Set {
     },
 };
 
-/// Prompts of a set with their names: of a file that is a JSON list, JSON lines or parquet, whatever its name, or of all files of a
-/// folder ([`folder::files`]). In a parquet file images may be inside; `embedded` is given their bytes and returns the name that the row
-/// has them under.
+/// Hands out the prompts of a set with their names as they are read: of a file that is a JSON list, JSON lines or parquet, whatever its
+/// name, or of all files of a folder ([`folder::files`]). In a parquet file images may be inside; `embedded` is given their bytes and
+/// returns the name that the row has them under.
 ///
 /// # Errors
-/// As [`read`] and [`folder::files`], or as `embedded` says.
-pub fn read_set(path: &Path, embedded: Embedded<'_>) -> Result<Vec<(RowName, Prompt)>, DataError> {
-    let mut prompts = Vec::new();
+/// As [`read`] and [`folder::files`], as `embedded` says, or the first of `take`.
+pub fn each_of_set(
+    path: &Path,
+    embedded: Embedded<'_>,
+    mut take: impl FnMut(RowName, Prompt) -> Result<(), DataError>,
+) -> Result<(), DataError> {
     for path in folder::files(path)? {
         let file = SourceFile::new(&path);
         SET.each(&path, embedded, &Cell::new(0.0), |number, prompt| {
             let id = prompt.conversation.id.as_str();
-            prompts.push((RowName::numbered(&file, number, id), prompt));
-            Ok(())
+            take(RowName::numbered(&file, number, id), prompt)
         })?;
     }
+    Ok(())
+}
+
+/// All prompts that [`each_of_set`] hands out.
+///
+/// # Errors
+/// As [`each_of_set`].
+pub fn read_set(path: &Path, embedded: Embedded<'_>) -> Result<Vec<(RowName, Prompt)>, DataError> {
+    let mut prompts = Vec::new();
+    each_of_set(path, embedded, |name, prompt| {
+        prompts.push((name, prompt));
+        Ok(())
+    })?;
     Ok(prompts)
 }
 

@@ -16,6 +16,7 @@ mod row;
 pub mod unpaired;
 pub mod written;
 
+use std::cell::Cell;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -216,4 +217,17 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Comparison>, DataError> {
 /// As [`parse`], the file cannot be read, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
     SET.read(path, embedded)
+}
+
+/// Hands out the rows of a file with what [`read`] makes of each, as they are read: never more than one row of JSON, or a group of
+/// parquet's, is in memory. The first that `take` refuses ends it.
+///
+/// # Errors
+/// As [`read`], or the first of `take`.
+pub fn each(
+    path: &Path,
+    embedded: Embedded<'_>,
+    mut take: impl FnMut(Comparison) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    SET.each(path, embedded, &Cell::new(0.0), |_, row| take(row))
 }

@@ -122,3 +122,22 @@ fn refused(action: &'static str, folder: &Path, source: std::io::Error) -> DataE
         source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cut_off_is_no_row_and_what_is_before_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = KeptRowsWriter::on_disk_of(folder.path()).unwrap();
+        for row in ["one", "two"] {
+            writer.add(row.as_bytes()).unwrap();
+        }
+        let kept = writer.finish().unwrap();
+        kept.file.set_len(5).unwrap();
+        assert_eq!(kept.read(0).unwrap(), b"one");
+        let message = kept.read(1).unwrap_err().to_string();
+        assert!(message.contains("read a row from a file"), "{message}");
+    }
+}

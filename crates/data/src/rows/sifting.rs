@@ -100,6 +100,22 @@ impl<'a> Sifting<'a> {
     /// # Errors
     /// [`DataError::BadRows`] where bad rows stop the run.
     pub fn end(self) -> Result<(ShownImages, Option<Skipped>), DataError> {
+        self.end_of(|_| true)
+    }
+
+    /// [`Sifting::end`] where only some bad rows count: `counts` is told how many bad ones came before each.
+    ///
+    /// # Errors
+    /// As [`Sifting::end`], for bad rows that count.
+    pub fn end_of(
+        mut self,
+        counts: impl Fn(usize) -> bool,
+    ) -> Result<(ShownImages, Option<Skipped>), DataError> {
+        let mut n_before = 0;
+        self.bad.retain(|_| {
+            n_before += 1;
+            counts(n_before - 1)
+        });
         let skipped = self.sieve.settle(BadRows(self.bad))?;
         Ok((self.shown, skipped))
     }

@@ -35,6 +35,18 @@ pub(super) enum Rule {
     Tokens(f64),
 }
 
+/// What a rule was told of the prompts that it is to judge.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    n_prompts: usize,
+    /// Whether it applies to one of them.
+    applies: bool,
+    /// How many show an image that nothing is known of.
+    n_unknown: usize,
+    /// The first such image.
+    unknown: Option<String>,
+}
+
 impl Rule {
     /// Reads the files of a rule.
     pub(super) fn open(source: &Source) -> Result<Self, JudgeError> {
@@ -67,31 +79,36 @@ impl Rule {
         Ok(Some(sha256::of(hashes.join("\n"))))
     }
 
-    /// Whether it applies to some prompt, and knows the image of every one.
-    pub(super) fn check(&self, name: &str, prompts: &[Answered<'_>]) -> Result<(), JudgeError> {
-        if let Self::Objects {
-            annotations, files, ..
-        } = self
+    /// Notes a prompt that it is to judge.
+    pub(super) fn tell(&self, told: &mut Told, prompt: &Answered<'_>) {
+        told.n_prompts += 1;
+        told.applies = told.applies || self.of(prompt).is_some();
+        if let Self::Objects { annotations, .. } = self
+            && let Some(image) = prompt.image.filter(|image| !annotations.knows(image))
         {
-            let images = prompts.iter().filter_map(|prompt| prompt.image);
-            let unknown: Vec<&str> = images.filter(|image| !annotations.knows(image)).collect();
-            if let Some(first) = unknown.first() {
-                return Err(JudgeError::unfit(
-                    &files[0],
-                    format!(
-                        "it has nothing on {first}, nor on {} more images of prompts, which reward {name:?} is about",
-                        unknown.len() - 1
-                    ),
-                    "add them (an image without objects needs its entry in `images` alone), or drop the prompts",
-                ));
-            }
+            told.n_unknown += 1;
+            told.unknown.get_or_insert_with(|| image.to_owned());
         }
-        if prompts.iter().any(|prompt| self.of(prompt).is_some()) {
+    }
+
+    /// Whether it applies to some prompt that it was told of, and knows the image of every one.
+    pub(super) fn check(&self, name: &str, told: &Told) -> Result<(), JudgeError> {
+        if let (Self::Objects { files, .. }, Some(first)) = (self, &told.unknown) {
+            return Err(JudgeError::unfit(
+                &files[0],
+                format!(
+                    "it has nothing on {first}, nor on {} more images of prompts, which reward {name:?} is about",
+                    told.n_unknown - 1
+                ),
+                "add them (an image without objects needs its entry in `images` alone), or drop the prompts",
+            ));
+        }
+        if told.applies {
             return Ok(());
         }
         Err(JudgeError::Reward {
             term: name.to_owned(),
-            problem: format!("it applies to none of the {} prompts", prompts.len()),
+            problem: format!("it applies to none of the {} prompts", told.n_prompts),
             remedy: format!("it needs {}; add such prompts or remove it", self.needs()),
         })
     }
@@ -201,14 +218,18 @@ mod tests {
             ..response("Red Bus", general)
         };
         assert_eq!(Rule::Exact.of(&alone), None);
-        let message = Rule::Exact
-            .check("match", &[alone])
-            .unwrap_err()
-            .to_string();
+        let message = refused(&Rule::Exact, "match", &alone);
         assert!(
             message.contains("\"match\"") && message.contains("none of the 1 prompts"),
             "{message}"
         );
+    }
+
+    /// What is said of a rule that is to judge this prompt alone.
+    fn refused(rule: &Rule, name: &str, prompt: &Answered<'_>) -> String {
+        let mut told = Told::default();
+        rule.tell(&mut told, prompt);
+        rule.check(name, &told).unwrap_err().to_string()
     }
 
     const INSTANCES: &str = r#"{"images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9},
@@ -254,8 +275,7 @@ mod tests {
             image: Some("c.jpg"),
             ..response("", AnswerType::General)
         };
-        let message = rule(f1, None).check("objects", &[other]).unwrap_err();
-        let message = message.to_string();
+        let message = refused(&rule(f1, None), "objects", &other);
         for part in ["instances.json", "c.jpg", "\"objects\""] {
             assert!(message.contains(part), "{message}");
         }

@@ -3,6 +3,7 @@
 //! A word of 32 bits is a token's id, whether it is learned, and whether the next word says how often it comes. These bytes are
 //! read by the process that wrote them, and are no format of files.
 
+use candor_data::rows::packing::{add, add_text, number, text, text_of};
 use candor_data::rows::{Reason, RowFault};
 
 use super::{IGNORE, Sample};
@@ -22,8 +23,11 @@ impl Sample {
     /// A token has an id that no vocabulary has.
     pub fn packed(&self) -> Result<Vec<u8>, ModelError> {
         let mut bytes = Vec::with_capacity(self.id.len() + 4 * self.ids.len());
-        add_text(&mut bytes, Some(&self.id));
-        add_text(&mut bytes, self.image.as_deref());
+        add_text(&mut bytes, &self.id);
+        match &self.image {
+            Some(image) => add_text(&mut bytes, image),
+            None => add(&mut bytes, NONE),
+        }
         let tokens: Vec<(i64, i64)> = (self.ids.iter().copied())
             .zip(self.labels.iter().copied())
             .collect();
@@ -47,11 +51,10 @@ impl Sample {
     #[must_use]
     pub fn unpacked(bytes: &[u8], n_tokens: usize) -> Option<Self> {
         let mut rest = bytes;
-        let n = number(&mut rest)?;
-        let id = text(&mut rest, n)?;
+        let id = text(&mut rest)?;
         let image = match number(&mut rest)? {
             NONE => None,
-            n => Some(text(&mut rest, n)?),
+            n => Some(text_of(&mut rest, n)?),
         };
         let (mut ids, mut labels) = (Vec::with_capacity(n_tokens), Vec::with_capacity(n_tokens));
         while !rest.is_empty() {
@@ -87,29 +90,6 @@ impl Sample {
             )),
         }
     }
-}
-
-fn add(bytes: &mut Vec<u8>, number: u32) {
-    bytes.extend(number.to_le_bytes());
-}
-
-fn add_text(bytes: &mut Vec<u8>, text: Option<&str>) {
-    add(bytes, text.map_or(NONE, |text| text.len() as u32));
-    bytes.extend(text.unwrap_or_default().as_bytes());
-}
-
-/// The next number, which `rest` begins after.
-fn number(rest: &mut &[u8]) -> Option<u32> {
-    let (number, after) = rest.split_first_chunk()?;
-    *rest = after;
-    Some(u32::from_le_bytes(*number))
-}
-
-/// The next text, of `n` bytes, which `rest` begins after.
-fn text(rest: &mut &[u8], n: u32) -> Option<String> {
-    let (text, after) = rest.split_at_checked(n as usize)?;
-    *rest = after;
-    std::str::from_utf8(text).ok().map(str::to_owned)
 }
 
 #[cfg(test)]

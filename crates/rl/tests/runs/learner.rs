@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use candor_data::comparisons::Purpose;
 use candor_data::rows::Look;
 use candor_model::Activations;
 use candor_rl::critic::CriticLearner;
@@ -36,11 +35,11 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
     let recipe = recipe(dir.path(), "out", &[]);
     let models = Models::open(&recipe, Device::Cpu).unwrap();
     let asking = models.asking(recipe.sampling.max_new_tokens, Look::There, Path::new(""));
-    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Purpose::Run).unwrap();
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Some(dir.path())).unwrap();
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
     let (folder, alone) = (&recipe.data.images, Ranks::alone());
-    let (shown, place) = (&prompts.images, FeaturePlace::memory());
-    let images = models.encode(folder, &images, shown, &place, &alone, |_, _| ());
+    let place = FeaturePlace::memory();
+    let images = models.encode(folder, &images, &place, &alone, |_, _| ());
     let images = images.unwrap();
     let sampler = Sampler {
         bundle: models.policy_base(),
@@ -50,7 +49,8 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
         quirks: recipe.quirks,
         seed: 1,
     };
-    let asked: Vec<_> = prompts.rows.iter().collect();
+    let prompts = prompts.rows(0..prompts.len()).unwrap();
+    let asked: Vec<_> = prompts.iter().collect();
     let rollouts = sampler.sample([0, 0], &asked, 1, &alone).unwrap();
     let first = rollouts[0].response.ids.len();
     assert!(rollouts.iter().any(|r| r.response.ids.len() != first));

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use candor_data::comparisons::Purpose;
 use candor_data::formats::{captions, ppo_prompts};
 use candor_data::rows::{Look, OnBadRow, Reason};
 use candor_data::{AnswerType, Turn};
@@ -45,8 +44,9 @@ fn read(quirks: QuirksRecipe) -> (Vec<[String; 4]>, Vec<AnswerType>, usize) {
         tells_facts: false,
         look: Look::Not,
     };
-    let read = Prompts::read(&data, &quirks, asking, Purpose::Run).unwrap();
-    let shown = read.rows.iter().map(|row| {
+    let read = Prompts::read(&data, &quirks, asking, Some(dir.path())).unwrap();
+    let rows = read.rows(0..read.len()).unwrap();
+    let shown = rows.iter().map(|row| {
         [
             row.id.clone(),
             row.conversation.query().unwrap().to_owned(),
@@ -54,12 +54,8 @@ fn read(quirks: QuirksRecipe) -> (Vec<[String; 4]>, Vec<AnswerType>, usize) {
             row.facts.captions[0].clone(),
         ]
     });
-    let types = read.rows.iter().map(|row| row.answer_type).collect();
-    assert!(
-        read.rows
-            .iter()
-            .all(|row| row.conversation.turns.len() == 1)
-    );
+    let types = rows.iter().map(|row| row.answer_type).collect();
+    assert!(rows.iter().all(|row| row.conversation.turns.len() == 1));
     (shown.collect(), types, read.n_dropped)
 }
 
@@ -124,7 +120,7 @@ fn sorted_out(on_bad_row: OnBadRow, with_facts: bool) -> Result<Prompts, String>
         tells_facts: false,
         look: Look::Not,
     };
-    Prompts::read(&data, &NO_QUIRKS, asking, Purpose::Run).map_err(|error| error.to_string())
+    Prompts::read(&data, &NO_QUIRKS, asking, Some(dir.path())).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -141,7 +137,8 @@ fn bad_prompts_are_named_with_their_rows_or_left_out_and_counted() {
         assert!(message.contains(part), "{message}\nlacks {part}");
     }
     let read = sorted_out(OnBadRow::Skip, true).unwrap();
-    let ids: Vec<&str> = read.rows.iter().map(|row| row.id.as_str()).collect();
+    let rows = read.rows(0..read.len()).unwrap();
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
     assert_eq!((ids, read.n_dropped), (vec!["red-1"], 1));
     let skipped = read.skipped.unwrap();
     let skipped: Vec<_> = skipped.rows().iter().map(|row| row.fault.reason).collect();
@@ -151,8 +148,8 @@ fn bad_prompts_are_named_with_their_rows_or_left_out_and_counted() {
 #[test]
 fn a_prompt_without_a_image_is_asked_where_no_facts_are_shown() {
     let read = sorted_out(OnBadRow::Stop, false).unwrap();
-    let images: Vec<_> = read
-        .rows
+    let rows = read.rows(0..read.len()).unwrap();
+    let images: Vec<_> = rows
         .iter()
         .map(|row| row.conversation.image.as_deref())
         .collect();

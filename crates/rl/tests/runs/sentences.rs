@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use candor_data::comparisons::Purpose;
 use candor_data::rows::Look;
 use candor_data::{Conversation, Turn};
 use candor_model::Response;
@@ -12,7 +11,7 @@ use candor_rl::RlRecipe;
 use candor_rl::advantages::Advantages;
 use candor_rl::experience::Experience;
 use candor_rl::models::{Images, Models};
-use candor_rl::prompts::Prompts;
+use candor_rl::prompts::{PromptRow, Prompts};
 use candor_rl::recipe::{Normalise, PpoRecipe, ScoreRecipe};
 use candor_rl::rollout::Rollout;
 use candor_rl::scoring::{score, segments, verdict};
@@ -27,19 +26,18 @@ use tch::{Device, Kind, Tensor};
 use crate::fixture::{BAD, GOOD, SCORE_MEAN, SCORE_STD, finished, prepared, recipe};
 
 /// Features of the three walls.
-fn encoded(models: &Models, recipe: &RlRecipe, prompts: &Prompts) -> Images {
+fn encoded(models: &Models, recipe: &RlRecipe) -> Images {
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
     let place = FeaturePlace::memory();
-    let (folder, shown) = (&recipe.data.images, &prompts.images);
-    models
-        .encode(folder, &images, shown, &place, &Ranks::alone(), |_, _| ())
-        .unwrap()
+    let (folder, alone) = (&recipe.data.images, Ranks::alone());
+    let encoded = models.encode(folder, &images, &place, &alone, |_, _| ());
+    encoded.unwrap()
 }
 
 /// Responses of these texts to the first prompts, each of which ends by itself.
-fn responses<'p>(models: &Models, prompts: &'p Prompts, texts: &[String]) -> Vec<Rollout<'p>> {
+fn responses<'p>(models: &Models, rows: &'p [PromptRow], texts: &[String]) -> Vec<Rollout<'p>> {
     let tokenizer = &models.policy_base().tokenizer;
-    let rows = texts.iter().zip(&prompts.rows);
+    let rows = texts.iter().zip(rows);
     rows.map(|(text, prompt)| {
         let mut ids = tokenizer.encode(text).unwrap().ids;
         ids.push(tokenizer.eos);
@@ -93,8 +91,9 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
     let recipe: RlRecipe = recipe(dir.path(), "out", &["score.position=\"sentences\""]);
     let models = Models::open(&recipe, Device::Cpu).unwrap();
     let asking = models.asking(24, Look::There, Path::new(""));
-    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Purpose::Run).unwrap();
-    let images = encoded(&models, &recipe, &prompts);
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Some(dir.path())).unwrap();
+    let prompts = prompts.rows(0..prompts.len()).unwrap();
+    let images = encoded(&models, &recipe);
     let texts = [format!("{BAD} {GOOD}"), GOOD.to_owned()];
     let rollouts = responses(&models, &prompts, &texts);
     let by = |recipe: &ScoreRecipe| {
@@ -137,8 +136,9 @@ fn a_further_reward_model_pays_each_sentence_where_it_ends() {
     let recipe: RlRecipe = recipe(dir.path(), "out", &[term.as_str()]);
     let models = Models::open(&recipe, Device::Cpu).unwrap();
     let asking = models.asking(24, Look::There, Path::new(""));
-    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Purpose::Run).unwrap();
-    let images = encoded(&models, &recipe, &prompts);
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Some(dir.path())).unwrap();
+    let prompts = prompts.rows(0..prompts.len()).unwrap();
+    let images = encoded(&models, &recipe);
     let whole = format!("{BAD} {GOOD}");
     let rollouts = responses(&models, &prompts, std::slice::from_ref(&whole));
     let ranks = Ranks::alone();

@@ -10,6 +10,7 @@
 //! A row counts under `general`, `hallucination` or `reasoning`. The official script tells these by the folder of the image,
 //! which the parquet file does not have; here, as in lmms-eval, what the row's id begins with tells them, in both files.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::path::Path;
 
@@ -134,6 +135,19 @@ fn group(id: &str) -> &'static str {
 /// The file cannot be read, a row is damaged, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
     SET.read(path, embedded)
+}
+
+/// Hands out the rows of a file with what [`read`] makes of each, as they are read: never more than one row of JSON, or a group of
+/// parquet's, is in memory. The first that `take` refuses ends it.
+///
+/// # Errors
+/// As [`read`], or the first of `take`.
+pub fn each(
+    path: &Path,
+    embedded: Embedded<'_>,
+    mut take: impl FnMut(Comparison) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    SET.each(path, embedded, &Cell::new(0.0), |_, row| take(row))
 }
 
 /// Writes a file of JSON lines with these rows.

@@ -3,6 +3,7 @@
 //! Texts, messages and images are as in the preferences. `prompt` is never left out: with one answer there is nothing that two
 //! begin with.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -100,6 +101,19 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<RatedAnswer>, DataError> {
 /// As [`parse`], the file cannot be read, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<RatedAnswer>, DataError> {
     SET.read(path, embedded)
+}
+
+/// Hands out the rows of a file with what [`read`] makes of each, as they are read: never more than one row of JSON, or a group of
+/// parquet's, is in memory. The first that `take` refuses ends it.
+///
+/// # Errors
+/// As [`read`], or the first of `take`.
+pub fn each(
+    path: &Path,
+    embedded: Embedded<'_>,
+    mut take: impl FnMut(RatedAnswer) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    SET.each(path, embedded, &Cell::new(0.0), |_, row| take(row))
 }
 
 /// The text of a file with these rows: JSON lines.

@@ -1,18 +1,21 @@
 //! Telling the format of comparisons, and what a stage gets of them.
 
+mod many;
+
 use std::fs;
 use std::path::Path;
 
-use candor_data::comparisons::{ComparisonFile, ComparisonFormat, ComparisonSet, Purpose};
+use candor_data::comparisons::{ComparisonFile, ComparisonFormat, ComparisonSet, KeptRow, Parts};
+use candor_data::rows::packing::{add, add_text, number, text};
 use candor_data::rows::{OnBadRow, Reason, RowFault};
 use candor_data::{Comparison, DataError, Judgement, Side, Turn, Verdict};
 use serde_json::{Value, json};
 
-const IMAGE: &[u8] = include_bytes!("golden/images/one_pixel.png");
+const IMAGE: &[u8] = include_bytes!("../golden/images/one_pixel.png");
 /// By `sha256sum`.
 const NAME: &str = "9853e99cb7e9817f7ee8b6fb9ade7c8e023d2520647034a098f7f85ed81e9cb0.png";
 /// A row about that image, inside, and one without an image.
-const PARQUET: &[u8] = include_bytes!("../../annotate/tests/imports/trl.parquet");
+const PARQUET: &[u8] = include_bytes!("../../../annotate/tests/imports/trl.parquet");
 
 fn told(content: &[u8]) -> Result<ComparisonFormat, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -128,9 +131,59 @@ fn set(folder: &Path, content: &[u8], on_bad_row: OnBadRow) -> ComparisonSet {
     }
 }
 
+/// What these tests make of a row.
+#[derive(Debug, Clone, PartialEq)]
+struct Whole {
+    id: String,
+    asked: String,
+    image: Option<String>,
+    preferred: Side,
+}
+
+impl KeptRow for Whole {
+    type Held = usize;
+
+    fn held(&self) -> usize {
+        self.asked.len()
+    }
+
+    fn packed(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        add_text(&mut bytes, &self.id);
+        add_text(&mut bytes, &self.asked);
+        add(&mut bytes, self.preferred.index() as u32);
+        bytes
+    }
+
+    fn unpacked(mut rest: &[u8], shown: Option<&str>) -> Option<Self> {
+        Some(Self {
+            id: text(&mut rest)?,
+            asked: text(&mut rest)?,
+            image: shown.map(str::to_owned),
+            preferred: match number(&mut rest)? {
+                0 => Side::First,
+                _ => Side::Second,
+            },
+        })
+    }
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "as a stage's own may fail")]
-fn whole((row, preferred): (Comparison, Side)) -> Result<(Comparison, Side), RowFault> {
-    Ok((row, preferred))
+fn whole((row, preferred): (Comparison, Side)) -> Result<Whole, RowFault> {
+    Ok(Whole {
+        asked: row.turns[0].value.clone(),
+        id: row.id,
+        image: row.image,
+        preferred,
+    })
+}
+
+/// The ids of rows of all parts, in the order of the alphabet.
+fn ids(parts: &Parts<Whole>) -> Vec<String> {
+    let rows = parts.rows(0..parts.len()).unwrap().into_iter();
+    let mut ids: Vec<String> = rows.map(|row| row.id).collect();
+    ids.sort();
+    ids
 }
 
 fn row(id: &str, image: Option<&str>, outputs: [&str; 2]) -> Value {
@@ -159,11 +212,11 @@ fn equal_answers_are_counted_and_rows_that_nothing_is_made_of_are_named_or_skipp
                 "write good",
             ));
         }
-        Ok((row.id, preferred))
+        whole((row, preferred))
     };
     let read = |on_bad_row| {
         let set = set(folder.path(), rows.to_string().as_bytes(), on_bad_row);
-        set.read(Purpose::Run, make)
+        set.read(Some(folder.path()), make)
     };
     let said = read(OnBadRow::Stop).unwrap_err().to_string();
     for part in [
@@ -174,14 +227,51 @@ fn equal_answers_are_counted_and_rows_that_nothing_is_made_of_are_named_or_skipp
         assert!(said.contains(part), "{part} in {said}");
     }
     let parts = read(OnBadRow::Skip).unwrap();
-    let mut left: Vec<_> = parts.all().cloned().collect();
-    left.sort_by(|one, two| one.0.cmp(&two.0));
-    assert_eq!(
-        left,
-        [("0".into(), Side::Second), ("4".into(), Side::Second)]
-    );
-    assert_eq!((parts.n_equal, parts.train.len()), (1, 2));
+    assert_eq!(ids(&parts), ["0", "4"]);
+    for row in parts.train() {
+        let found = parts.row(row).unwrap();
+        let image = (found.id == "0").then(|| "a.png".to_owned());
+        assert_eq!(
+            (found.image.as_deref(), parts.held(row)),
+            (parts.shown(row), 1)
+        );
+        assert_eq!((found.image, found.preferred), (image, Side::Second));
+    }
+    assert_eq!((parts.n_equal, parts.train()), (1, 0..2));
     assert_eq!(parts.skipped.unwrap().counts().n_skipped, 2);
+}
+
+#[test]
+fn only_rows_that_are_used_can_stop_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: Vec<Value> = (0..6)
+        .map(|n| row(&n.to_string(), None, ["x", "y"]))
+        .collect();
+    let rows = Value::from(rows).to_string();
+    let mut set = set(folder.path(), rows.as_bytes(), OnBadRow::Stop);
+    set.n_train = Some(1);
+    let asked = set.read(Some(folder.path()), whole).unwrap();
+    let used = asked.row(0).unwrap();
+    // All rows are bad but those of this id, or this row alone is.
+    let read = |is_bad: &(dyn Fn(&str) -> bool + Sync)| {
+        set.read(Some(folder.path()), |(row, preferred)| {
+            if is_bad(&row.id) {
+                let fault = RowFault::new(Reason::TooLong, "output_1", "long", "cut it");
+                return Err(fault);
+            }
+            whole((row, preferred))
+        })
+    };
+    let parts = read(&|id| id != used.id).unwrap();
+    assert_eq!(
+        parts.rows(0..parts.len()).unwrap(),
+        std::slice::from_ref(&used)
+    );
+    assert!(parts.skipped.is_none());
+    let said = read(&|id| id == used.id).unwrap_err().to_string();
+    let place = format!("row {} (id {:?})", used.id, used.id);
+    assert!(said.contains(&place), "{place} in {said}");
+    assert!(!said.contains("rows cannot be used"), "{said}");
 }
 
 #[test]
@@ -189,26 +279,24 @@ fn images_inside_a_file_are_kept_by_a_run_and_only_named_by_a_plan() {
     for on_bad_row in [OnBadRow::Stop, OnBadRow::Skip] {
         let folder = tempfile::tempdir().unwrap();
         let set = set(folder.path(), PARQUET, on_bad_row);
-        let images = |purpose| -> Result<Vec<Option<String>>, DataError> {
-            let parts = set.read(purpose, whole)?;
-            let mut images: Vec<_> = parts.all().map(|(row, _)| row.image.clone()).collect();
+        let images = |keep: Option<&Path>| -> Result<Vec<Option<String>>, DataError> {
+            let parts = set.read(keep, whole)?;
+            let shown = (0..parts.len()).map(|row| parts.shown(row).map(str::to_owned));
+            let mut images: Vec<_> = shown.collect();
             images.sort();
             Ok(images)
         };
+        let run = Some(folder.path());
         let expected = [None, Some(NAME.to_owned())];
-        assert_eq!(images(Purpose::Plan).unwrap(), expected);
+        assert_eq!(images(None).unwrap(), expected);
         assert!(!set.images.exists(), "a plan writes nothing");
         fs::create_dir(&set.images).unwrap();
-        assert_eq!(
-            images(Purpose::Plan).unwrap(),
-            expected,
-            "no image is missing"
-        );
-        assert_eq!(images(Purpose::Run).unwrap(), expected);
+        assert_eq!(images(None).unwrap(), expected, "no image is missing");
+        assert_eq!(images(run).unwrap(), expected);
         assert_eq!(fs::read(set.images.join(NAME)).unwrap(), IMAGE);
         assert_eq!(fs::read_dir(&set.images).unwrap().count(), 1);
         // Again, as a run that is resumed does.
-        assert_eq!(images(Purpose::Run).unwrap(), expected);
+        assert_eq!(images(run).unwrap(), expected);
     }
 }
 
@@ -230,12 +318,13 @@ fn a_folder_is_the_files_of_its_training_split() {
     }
     let mut set = set(folder.path(), b"", OnBadRow::Stop);
     set.files[0].path = folder.path().join("set");
-    let read = set.read(Purpose::Run, whole).unwrap();
-    let mut ids: Vec<String> = read.all().map(|(row, _)| row.id.clone()).collect();
-    ids.sort();
-    assert_eq!(ids, ["0", "1", "2", "3"]);
+    let read = set.read(Some(folder.path()), whole).unwrap();
+    assert_eq!(ids(&read), ["0", "1", "2", "3"]);
     fs::remove_file(parts.join("train-00001-of-00002.jsonl")).unwrap();
-    let message = set.read(Purpose::Run, whole).unwrap_err().to_string();
+    let message = set
+        .read(Some(folder.path()), whole)
+        .unwrap_err()
+        .to_string();
     assert!(
         message.contains("1 of the 2 files of \"train\""),
         "{message}"
@@ -249,9 +338,8 @@ fn a_named_format_is_not_told_again() {
         "preference": 1, "hallucination": false, "chosen": "a", "rejected": "b", "prompt": "P"}]);
     let mut set = set(folder.path(), both.to_string().as_bytes(), OnBadRow::Stop);
     let asked = |set: &ComparisonSet| {
-        let parts = set.read(Purpose::Run, whole)?;
-        let (row, preferred) = &parts.train[0];
-        Ok::<_, DataError>((row.turns[0].value.clone(), *preferred))
+        let row = set.read(Some(folder.path()), whole)?.row(0)?;
+        Ok::<_, DataError>((row.asked, row.preferred))
     };
     assert!(
         asked(&set)
@@ -275,7 +363,9 @@ fn comparisons_that_nobody_judged_are_no_comparisons_to_learn_from() {
     open.remove("preference");
     let message = |rows: &Value| {
         let set = set(folder.path(), rows.to_string().as_bytes(), OnBadRow::Skip);
-        set.read(Purpose::Run, whole).unwrap_err().to_string()
+        set.read(Some(folder.path()), whole)
+            .unwrap_err()
+            .to_string()
     };
     assert!(message(&rows).contains("rows: row 1, field `preference`: missing"));
     rows[1].as_object_mut().unwrap().remove("hallucination");
@@ -439,7 +529,7 @@ fn images_inside_a_table_of_the_hub_are_kept() {
     // Written by parity/preference_parquet.py.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test-00000-of-00001.parquet");
-    fs::write(&path, include_bytes!("vl_reward_bench.parquet")).unwrap();
+    fs::write(&path, include_bytes!("../vl_reward_bench.parquet")).unwrap();
     assert_eq!(
         ComparisonFormat::of(&path).unwrap(),
         ComparisonFormat::VlRewardBench

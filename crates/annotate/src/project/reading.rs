@@ -8,7 +8,7 @@ use candor_recipe::{Reader, RecipeError};
 
 use super::{
     Dispute, Guidelines, Import, ImportFormat, Keys, Kind, Project, Protocol, Question, Questions,
-    Scale, Server, Training, oidc, pay, webhook,
+    Ranking, Scale, Server, Training, oidc, pay, webhook,
 };
 
 /// Names that formats had before.
@@ -26,6 +26,16 @@ pub(super) fn project(name: &str, text: &str) -> Result<Project, RecipeError> {
 }
 
 fn read(file: &mut Reader) -> Project {
+    let project = fields(file);
+    let is_ranked = |import: &Import| import.format == ImportFormat::AnswerSets;
+    if project.imports.iter().any(is_ranked) && !file.has("protocol.ranking_ties") {
+        let remedy = "say whether answers may share a rank: true or false";
+        file.mistake("protocol.ranking_ties", "missing", remedy);
+    }
+    project
+}
+
+fn fields(file: &mut Reader) -> Project {
     Project {
         folder: PathBuf::new(),
         title: file
@@ -57,6 +67,15 @@ fn read(file: &mut Reader) -> Project {
         guidelines: guidelines(file),
         questions: questions(file),
         scale: scale(file),
+        ranking: Ranking {
+            text: file
+                .string(
+                    "questions.ranking.text",
+                    "What is asked about three answers or more.",
+                )
+                .check(|text| stated(text, "ask something"))
+                .or(Ranking::default().text, "the best first"),
+        },
         keys: keys(file),
         imports: file
             .tables("import", "Where items come from.")
@@ -165,6 +184,12 @@ fn protocol(file: &mut Reader) -> Protocol {
                 "When an item with all its answers goes to adjudication.",
             )
             .required(),
+        ranking_ties: file
+            .bool(
+                "protocol.ranking_ties",
+                "Whether answers that are ranked may share a rank; needed where some are.",
+            )
+            .or(false, "false"),
         lease_secs: file
             .u64(
                 "protocol.lease_secs",
@@ -336,6 +361,7 @@ fn import(file: &mut Reader, key: &str) -> Import {
     let formats = formats.map(|(name, format)| (name, ImportFormat::Comparisons(format)));
     let others = [
         ("answers", ImportFormat::Answers),
+        ("answer_sets", ImportFormat::AnswerSets),
         ("label_studio", ImportFormat::LabelStudio),
         ("argilla", ImportFormat::Argilla),
     ];
@@ -362,8 +388,12 @@ fn import(file: &mut Reader, key: &str) -> Import {
             )
             .optional(),
     };
-    if import.format == ImportFormat::Answers && import.scores.is_some() {
-        let remedy = "leave them out where answers are rated one by one";
+    let is_compared = !matches!(
+        import.format,
+        ImportFormat::Answers | ImportFormat::AnswerSets
+    );
+    if !is_compared && import.scores.is_some() {
+        let remedy = "leave them out where answers are rated one by one or ranked";
         file.mistake(&of("scores"), "scores order comparisons", remedy);
     }
     if import.kind == Kind::Work {

@@ -53,7 +53,14 @@ fn with_majority(answers: &[Given], given: &Given) -> Option<bool> {
 
 /// Whether the picked answer stood on the left; none where neither was picked.
 fn picked_left(given: &Given) -> Option<bool> {
-    Some(given.answer.preference().turned(given.shown_left).side()? == Side::First)
+    Some(
+        given
+            .answer
+            .preference()
+            .turned(given.order.left())
+            .side()?
+            == Side::First,
+    )
 }
 
 /// The share of `true` among those that are anything.

@@ -244,6 +244,7 @@ pub fn first(first: Pick) -> Answer {
         first,
         second: None,
         rating: None,
+        ranking: None,
         marks: Vec::new(),
         corrections: Corrections::default(),
         note: None,

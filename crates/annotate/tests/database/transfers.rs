@@ -182,7 +182,7 @@ async fn a_file_has_one_server() {
 }
 
 /// The steps that were released, with their hashes: a released step is never edited.
-const RELEASED: [(i64, &str, &str, [&str; 2]); 5] = [
+const RELEASED: [(i64, &str, &str, [&str; 2]); 6] = [
     (
         1,
         include_str!("../../migrations/sqlite/1_start.sql"),
@@ -226,6 +226,15 @@ const RELEASED: [(i64, &str, &str, [&str; 2]); 5] = [
         [
             "797e50fdde91f306c7c7a57d62a6688df500ce1d5cfabcbc3e82dc88fd2bbfd6",
             "797e50fdde91f306c7c7a57d62a6688df500ce1d5cfabcbc3e82dc88fd2bbfd6",
+        ],
+    ),
+    (
+        6,
+        include_str!("../../migrations/sqlite/6_rankings.sql"),
+        include_str!("../../migrations/postgres/6_rankings.sql"),
+        [
+            "5ed3ffa6fb5649ea8e633d060efc598de0d357cc09a973f644b7ed4ef45d71fa",
+            "5ed3ffa6fb5649ea8e633d060efc598de0d357cc09a973f644b7ed4ef45d71fa",
         ],
     ),
 ];

@@ -2,7 +2,7 @@
 //!
 //! Such tools call the parts of a task whatever a project calls them. Names that are common are known here (`QUESTIONS`,
 //! `ANSWERS`, `IMAGES`), others are not guessed at: a task without a question and two answers is refused, and everything else in it is
-//! counted by its name as left behind. A judgement is taken over where all who judged a task prefer the same answer. Files hold images by
+//! counted by its name as left behind, but for a third answer, which is refused: whoever judged it judged another task. A judgement is taken over where all who judged a task prefer the same answer. Files hold images by
 //! addresses: one that is a path is kept, of others the last part of the path is the name, which no two of a file may share.
 
 pub mod argilla;
@@ -31,6 +31,17 @@ const ANSWERS: [[&str; 2]; 8] = [
     ["response1", "response2"],
     ["output_1", "output_2"],
     ["text1", "text2"],
+];
+/// What a third answer is called beside each of [`ANSWERS`].
+const THIRDS: [&str; 8] = [
+    "answer_c",
+    "answer_3",
+    "answer3",
+    "response_c",
+    "response_3",
+    "response3",
+    "output_3",
+    "text3",
 ];
 /// What the image, or a list of images, may be called.
 const IMAGES: [&str; 2] = ["image", "images"];
@@ -164,6 +175,12 @@ impl Task {
             .find(|names| names.iter().all(|name| has(name)));
         let firsts = ANSWERS.map(|[first, _]| first);
         let names = names.ok_or_else(|| missing(of, &firsts))?;
+        let mut all = ANSWERS.into_iter().zip(THIRDS);
+        let third = all.find(|(both, third)| *both == names && has(third));
+        if let Some((_, third)) = third {
+            let found = "found a third answer, expected two: several are ranked, which rows of answer sets are for";
+            return Err((field(third), found.to_owned()));
+        }
         let image = IMAGES.into_iter().find(|name| has(name));
         let known = [question, names[0], names[1], "id"]
             .into_iter()

@@ -241,6 +241,11 @@ fn what_is_not_understood_is_refused_by_name() {
             "found a second one in an annotation",
         ),
         (
+            studio,
+            STUDIO.replace("\"model\": \"m\"", "\"answer_c\": \"A cat.\""),
+            "data.answer_c",
+        ),
+        (
             records,
             ARGILLA.replace("\"question\"", "\"ask\""),
             "none of question, prompt, instruction",

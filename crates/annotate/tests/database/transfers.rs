@@ -1,19 +1,21 @@
 //! Databases that are copied, moved, upgraded, served.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use candor_annotate::AnnotateError;
+use candor_annotate::answer::{Answer, Pick};
 use candor_annotate::clock::ManualClock;
 use candor_annotate::project::{Kind, Project};
-use candor_annotate::store::{NewToken, Role, Scope, Store, VERSION};
+use candor_annotate::store::{NewItem, NewToken, Role, Scope, Store, VERSION};
 use sha2::{Digest as _, Sha256};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use tokio::time::sleep;
 
-use crate::office::{Office, bad, first, good};
+use crate::office::{Office, bad, first, good, item};
 
 /// An office with something in every table.
 async fn busy() -> Office {
@@ -29,6 +31,26 @@ async fn busy() -> Office {
         .unwrap();
     office.work_through(&people[0], good).await;
     office.work_through(&people[1], bad).await;
+    let several = NewItem {
+        outputs: ["x", "y", "z"].map(str::to_owned).to_vec(),
+        ..item(Kind::Work, "several", None)
+    };
+    let imported = office.store.import(Path::new("test"), vec![several]).await;
+    assert_eq!(imported.unwrap(), 1);
+    let task = loop {
+        let task = office.claim(&people[0]).await.unwrap();
+        if !task.answers.more.is_empty() {
+            break task;
+        }
+        // Gold that was not drawn before.
+        let said = first(good(&task));
+        office.answer(&people[0], &task, said).await.unwrap();
+    };
+    let ranked = Answer {
+        ranking: Some(vec![3, 1, 2]),
+        ..first(Pick::Tie)
+    };
+    office.answer(&people[0], &task, ranked).await.unwrap();
     let judge = office.person("judge", Role::Adjudicator).await;
     let item = office.store.queue(&judge).await.unwrap().items[0].item;
     office

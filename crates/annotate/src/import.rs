@@ -187,6 +187,14 @@ fn comparisons(
         ImportFormat::Comparisons(format) => (format.read(file, keep)?, None),
         ImportFormat::Answers => return Ok(answers::read(import, file)?),
         ImportFormat::AnswerSets => return Ok(answer_sets::read(import, file)?),
+        ImportFormat::ArgillaSets => {
+            let taken = argilla::read_sets(file)?;
+            let left_behind = told(file, taken.left_behind_in_words());
+            return Ok(Comparisons {
+                left_behind,
+                ..answer_sets::items(import, file, taken.rows)?
+            });
+        }
         ImportFormat::LabelStudio => taken(import.kind, file, label_studio::read(file)?)?,
         ImportFormat::Argilla => taken(import.kind, file, argilla::read(file)?)?,
     };
@@ -232,11 +240,16 @@ fn taken(
                 .into(),
         });
     }
-    let left_behind = taken.left_behind_in_words();
+    let left_behind = told(file, taken.left_behind_in_words());
+    Ok((taken.rows, left_behind))
+}
+
+/// What was left behind of a file, after it is in the log.
+fn told(file: &Path, left_behind: Option<String>) -> Option<String> {
     if let Some(left_behind) = &left_behind {
         tracing::warn!("{}: {left_behind}", file.display());
     }
-    Ok((taken.rows, left_behind))
+    left_behind
 }
 
 /// Refuses what nobody could be asked sensibly or the reward stage would refuse: more images than a page shows, a question about

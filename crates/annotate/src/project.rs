@@ -203,6 +203,15 @@ pub enum ImportFormat {
     LabelStudio,
     /// Records of Argilla with two answers each, which people compare.
     Argilla,
+    /// Records of Argilla with three to eight answers each, which people rank.
+    ArgillaSets,
+}
+
+impl ImportFormat {
+    /// Whether people rank its items.
+    pub(crate) fn is_ranked(self) -> bool {
+        matches!(self, Self::AnswerSets | Self::ArgillaSets)
+    }
 }
 
 /// What an item is for.

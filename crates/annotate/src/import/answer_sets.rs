@@ -13,7 +13,15 @@ use crate::store::NewItem;
 
 /// The items of a file.
 pub(super) fn read(import: &Import, file: &Path) -> Result<Comparisons, DataError> {
-    let sets = answer_sets::read(file)?;
+    items(import, file, answer_sets::read(file)?)
+}
+
+/// The items of the rows of a file.
+pub(super) fn items(
+    import: &Import,
+    file: &Path,
+    sets: Vec<AnswerSet>,
+) -> Result<Comparisons, DataError> {
     let n_rows = sets.len();
     let (mut rows, mut items) = (Vec::new(), Vec::new());
     for (i, set) in sets.into_iter().enumerate() {

@@ -27,7 +27,7 @@ pub(super) fn project(name: &str, text: &str) -> Result<Project, RecipeError> {
 
 fn read(file: &mut Reader) -> Project {
     let project = fields(file);
-    let is_ranked = |import: &Import| import.format == ImportFormat::AnswerSets;
+    let is_ranked = |import: &Import| import.format.is_ranked();
     if project.imports.iter().any(is_ranked) && !file.has("protocol.ranking_ties") {
         let remedy = "say whether answers may share a rank: true or false";
         file.mistake("protocol.ranking_ties", "missing", remedy);
@@ -364,6 +364,7 @@ fn import(file: &mut Reader, key: &str) -> Import {
         ("answer_sets", ImportFormat::AnswerSets),
         ("label_studio", ImportFormat::LabelStudio),
         ("argilla", ImportFormat::Argilla),
+        ("argilla_sets", ImportFormat::ArgillaSets),
     ];
     let formats: Vec<_> = formats.chain(others).collect();
     let kinds = [Kind::Work, Kind::Gold, Kind::Training].map(|kind| (kind.name(), kind));
@@ -388,10 +389,7 @@ fn import(file: &mut Reader, key: &str) -> Import {
             )
             .optional(),
     };
-    let is_compared = !matches!(
-        import.format,
-        ImportFormat::Answers | ImportFormat::AnswerSets
-    );
+    let is_compared = import.format != ImportFormat::Answers && !import.format.is_ranked();
     if !is_compared && import.scores.is_some() {
         let remedy = "leave them out where answers are rated one by one or ranked";
         file.mistake(&of("scores"), "scores order comparisons", remedy);

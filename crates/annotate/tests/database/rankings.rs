@@ -141,6 +141,19 @@ on_both! {
         let ranks = [("answer_1", 3), ("answer_2", 1), ("answer_3", 2)];
         let ranks: Vec<Value> = ranks.iter().map(|(value, rank)| json!({"value": value, "rank": rank})).collect();
         assert_eq!(said, &Value::Array(ranks));
+        // Another project may rank what this one exported.
+        let file = office.folder().join("records.json");
+        std::fs::write(&file, &argilla.text).unwrap();
+        let back = Import {
+            file: file.clone(),
+            format: ImportFormat::ArgillaSets,
+            kind: Kind::Work,
+            images: None,
+            scores: None,
+        };
+        let back = import::read(&office.project, &back, &file).unwrap();
+        assert_eq!((back.items[1].name.as_str(), &back.items[1].outputs), ("s-1", &evidence.ranked[1].outputs));
+        assert!(back.left_behind.unwrap().contains("responses.ranking (4)"));
         let studio = export::render(&office.store, Format::LabelStudio, None, 5).await;
         assert!(matches!(studio, Err(AnnotateError::NothingToExport { found, .. }) if found.contains("2 items whose answers were ranked")));
 

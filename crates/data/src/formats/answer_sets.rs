@@ -48,7 +48,8 @@ pub struct AnswerSet {
     pub outputs: Vec<String>,
 }
 
-fn row_fault(row: &AnswerSet) -> Option<Fault> {
+/// What is wrong with a row, if anything is.
+pub(super) fn row_fault(row: &AnswerSet) -> Option<Fault> {
     let n = row.outputs.len();
     if !(MIN_OUTPUTS..=MAX_OUTPUTS).contains(&n) {
         let found = format!("found {n} answers, expected {MIN_OUTPUTS} to {MAX_OUTPUTS}");

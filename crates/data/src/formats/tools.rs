@@ -1,4 +1,5 @@
-//! Files of other annotation tools, as comparisons: tasks with two answers, and what people said of them there.
+//! Files of other annotation tools, as comparisons: tasks with two answers, and what people said of them there. Argilla's may have
+//! several answers to put in order, too.
 //!
 //! Such tools call the parts of a task whatever a project calls them. Names that are common are known here (`QUESTIONS`,
 //! `ANSWERS`, `IMAGES`), others are not guessed at: a task without a question and two answers is refused, and everything else in it is
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
+use super::answer_sets::{self, AnswerSet, MAX_OUTPUTS, MIN_OUTPUTS};
 use super::preference_log::context_fault;
 use super::table::Fault;
 use crate::comparison::{Comparison, Judgement};
@@ -43,6 +45,15 @@ const THIRDS: [&str; 8] = [
     "output_3",
     "text3",
 ];
+/// What comes before the number or the letter of each of three answers or more.
+const STEMS: [&str; 6] = [
+    "answer_",
+    "answer",
+    "response_",
+    "response",
+    "output_",
+    "text",
+];
 /// What the image, or a list of images, may be called.
 const IMAGES: [&str; 2] = ["image", "images"];
 
@@ -58,15 +69,36 @@ pub struct Taken {
     pub left_behind: BTreeMap<String, usize>,
 }
 
+/// What a file of tasks with several answers holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenSets {
+    /// Its tasks.
+    pub rows: Vec<AnswerSet>,
+    /// What was left behind: how many times, by name.
+    pub left_behind: BTreeMap<String, usize>,
+}
+
 impl Taken {
     /// What was left behind, for people; none where nothing was.
     #[must_use]
     pub fn left_behind_in_words(&self) -> Option<String> {
-        let counted = |(name, n): (&String, &usize)| format!("{name} ({n})");
-        let names: Vec<String> = self.left_behind.iter().map(counted).collect();
-        let names = names.join(", ");
-        (!names.is_empty()).then(|| format!("left behind, by name and number: {names}"))
+        in_words(&self.left_behind)
     }
+}
+
+impl TakenSets {
+    /// As [`Taken::left_behind_in_words`].
+    #[must_use]
+    pub fn left_behind_in_words(&self) -> Option<String> {
+        in_words(&self.left_behind)
+    }
+}
+
+fn in_words(left_behind: &BTreeMap<String, usize>) -> Option<String> {
+    let counted = |(name, n): (&String, &usize)| format!("{name} ({n})");
+    let names: Vec<String> = left_behind.iter().map(counted).collect();
+    let names = names.join(", ");
+    (!names.is_empty()).then(|| format!("left behind, by name and number: {names}"))
 }
 
 /// What is known of a file while it is read.
@@ -166,10 +198,7 @@ struct Task {
 impl Task {
     /// The task in these fields; `of` is what the file calls the object that they are in.
     fn of(fields: &Map<String, Value>, of: &str, reading: &mut Reading) -> Result<Self, Fault> {
-        let field = |name: &str| format!("{of}.{name}");
         let has = |name: &str| fields.contains_key(name);
-        let question = QUESTIONS.into_iter().find(|name| has(name));
-        let question = question.ok_or_else(|| missing(of, &QUESTIONS))?;
         let names = ANSWERS
             .into_iter()
             .find(|names| names.iter().all(|name| has(name)));
@@ -179,26 +208,17 @@ impl Task {
         let third = all.find(|(both, third)| *both == names && has(third));
         if let Some((_, third)) = third {
             let found = "found a third answer, expected two: several are ranked, which rows of answer sets are for";
-            return Err((field(third), found.to_owned()));
+            return Err((format!("{of}.{third}"), found.to_owned()));
         }
-        let image = IMAGES.into_iter().find(|name| has(name));
-        let known = [question, names[0], names[1], "id"]
-            .into_iter()
-            .chain(image);
-        let known: Vec<&str> = known.collect();
-        for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            reading.leave(field(name));
-        }
-        let image = match image.map(|name| (name, &fields[name])) {
-            None | Some((_, Value::Null)) => None,
-            Some((name, value)) => {
-                shown_by(value, reading).map_err(|found| (field(name), found))?
-            }
-        };
-        Ok(Self {
-            id: fields.get("id").and_then(text_of),
+        let Asked {
+            id,
             image,
-            question: text(fields, of, question)?,
+            question,
+        } = asked(fields, of, &names, reading)?;
+        Ok(Self {
+            id,
+            image,
+            question,
             outputs: [text(fields, of, names[0])?, text(fields, of, names[1])?],
             names,
         })
@@ -212,15 +232,8 @@ impl Task {
         votes: &[Vote],
         reading: &mut Reading,
     ) -> Result<Comparison, Fault> {
-        let question = if self.question.contains(IMAGE_PLACEHOLDER) {
-            self.question
-        } else {
-            let places =
-                format!("{IMAGE_PLACEHOLDER}\n").repeat(shown::count(self.image.as_deref()));
-            places + &self.question
-        };
-        let turns = vec![Turn::human(question)];
         let image = self.image.as_deref();
+        let turns = turns_of(self.question, image);
         let [first, second] = &self.outputs;
         let fault = context_fault(&turns, image)
             .or_else(|| placeholder_fault(&turns, image, [first, second]));
@@ -260,6 +273,97 @@ impl Task {
             _ => None,
         }
     }
+}
+
+/// What a task asks.
+struct Asked {
+    id: Option<String>,
+    image: Option<String>,
+    question: String,
+}
+
+/// What is asked in these fields, of which those of the names `answers` are known; the others are left behind.
+fn asked(
+    fields: &Map<String, Value>,
+    of: &str,
+    answers: &[&str],
+    reading: &mut Reading,
+) -> Result<Asked, Fault> {
+    let has = |name: &str| fields.contains_key(name);
+    let question = QUESTIONS.into_iter().find(|name| has(name));
+    let question = question.ok_or_else(|| missing(of, &QUESTIONS))?;
+    let image = IMAGES.into_iter().find(|name| has(name));
+    let known = |name: &str| {
+        name == question || name == "id" || image == Some(name) || answers.contains(&name)
+    };
+    for name in fields.keys().filter(|name| !known(name)) {
+        reading.leave(format!("{of}.{name}"));
+    }
+    let image = match image.map(|name| (name, &fields[name])) {
+        None | Some((_, Value::Null)) => None,
+        Some((name, value)) => {
+            shown_by(value, reading).map_err(|found| (format!("{of}.{name}"), found))?
+        }
+    };
+    Ok(Asked {
+        id: fields.get("id").and_then(text_of),
+        image,
+        question: text(fields, of, question)?,
+    })
+}
+
+/// A question as a conversation: images that it has no place for come before it.
+fn turns_of(question: String, image: Option<&str>) -> Vec<Turn> {
+    let question = if question.contains(IMAGE_PLACEHOLDER) {
+        question
+    } else {
+        format!("{IMAGE_PLACEHOLDER}\n").repeat(shown::count(image)) + &question
+    };
+    vec![Turn::human(question)]
+}
+
+/// The answers of row `i`, which has the id that the file gives it elsewhere if it has none among its fields.
+fn set(
+    fields: &Map<String, Value>,
+    of: &str,
+    (i, id): (usize, Option<String>),
+    reading: &mut Reading,
+) -> Result<AnswerSet, Fault> {
+    let names = several(fields).ok_or_else(|| {
+        let found = "three answers are not in it, expected such as answer_1, answer_2 and answer_3";
+        (of.to_owned(), found.to_owned())
+    })?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let asked = asked(fields, of, &names, reading)?;
+    let outputs = names.iter().map(|name| text(fields, of, name));
+    let row = AnswerSet {
+        id: asked.id.or(id).unwrap_or_else(|| format!("row-{i}")),
+        turns: turns_of(asked.question, asked.image.as_deref()),
+        image: asked.image,
+        original_answer: None,
+        outputs: outputs.collect::<Result<_, _>>()?,
+    };
+    match answer_sets::row_fault(&row) {
+        Some((field, found)) => Err((format!("{of} ({field})"), found)),
+        None => Ok(row),
+    }
+}
+
+/// The names of three answers or more, in order: one more than a row may have is found too, and refused.
+fn several(fields: &Map<String, Value>) -> Option<Vec<String>> {
+    let numbers = (1..=MAX_OUTPUTS + 1).map(|number| number.to_string());
+    let letters = ('a'..='z').take(MAX_OUTPUTS + 1).map(String::from);
+    let ends: [Vec<String>; 2] = [letters.collect(), numbers.collect()];
+    let families = STEMS
+        .into_iter()
+        .flat_map(|stem| ends.iter().map(move |ends| (stem, ends)));
+    let mut named = families.map(|(stem, ends)| {
+        let names = ends.iter().map(|end| format!("{stem}{end}"));
+        names
+            .take_while(|name| fields.contains_key(name))
+            .collect::<Vec<_>>()
+    });
+    named.find(|names| names.len() >= MIN_OUTPUTS)
 }
 
 /// The judgement where everybody prefers the same answer: by the first question if it decided for all of them.

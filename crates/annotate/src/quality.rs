@@ -65,6 +65,12 @@ pub struct RankingQuality {
     pub n_rankings: usize,
     /// Twos of rankings of one item of which one calls all answers alike: tau says nothing of them.
     pub n_undefined: usize,
+    /// Pairs of answers of closed items that more than half put in order.
+    pub n_pairs: usize,
+    /// Such pairs of which neither answer is better for more than half.
+    pub n_undecided_pairs: usize,
+    /// Such pairs whose majorities go in a circle.
+    pub n_circular_pairs: usize,
     /// Mean of Kendall's tau-b of each two rankings of one item.
     pub tau: Estimate,
     /// Share of pairs of answers of which two people say the same: which is better, or that they are alike.

@@ -14,7 +14,7 @@ export function qualityView({ computed_at: at, is_current: isCurrent, quality })
   return [
     make("p", { class: "soft" }, `Computed ${time(at)}. ${age}`),
     make("p", {}, `${count(quality.n_disputed)} items in dispute.`),
-    ...[habits, agreement, people, pairs, types, models, ratings, rankings, rankers]
+    ...[majorities, habits, agreement, people, pairs, types, models, ratings, rankings, rankers]
       .map((section) => section(quality))
       .filter((view) => view !== null),
   ];
@@ -137,6 +137,12 @@ function ratings({ ratings: row }) {
     rows: [row],
     undefinedBecause: "nobody has rated the same answers yet, or everybody always says the same.",
   });
+}
+
+function majorities({ rankings: all }) {
+  if (all === null) return null;
+  const left = `${count(all.n_undecided_pairs)} are alike or undecided, ${count(all.n_circular_pairs)} go in a circle`;
+  return make("p", {}, `Of ranked answers ${count(all.n_pairs)} pairs are put in order by most; ${left}.`);
 }
 
 const ranked = [

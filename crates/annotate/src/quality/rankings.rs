@@ -6,6 +6,7 @@ use candor_stats::bootstrap::ratio;
 use candor_stats::kendall::tau_b;
 
 use super::{Estimate, RankerQuality, RankingQuality, estimates};
+use crate::ranking::pairs;
 use crate::store::{Evidence, Given, Ranked};
 
 /// A part of some cases.
@@ -60,10 +61,23 @@ pub(super) fn of_all(evidence: &Evidence, seed: u64) -> Option<RankingQuality> {
             earlier_rate,
         })
     });
+    let closed = items.iter().filter(|item| item.is_closed);
+    let together: Vec<_> = closed
+        .map(|item| {
+            let said = item.answers.iter();
+            let said: Vec<(&[u8], f64)> = said
+                .filter_map(|given| Some((given.answer.ranking.as_deref()?, 1.0)))
+                .collect();
+            pairs(item.outputs.len(), &said)
+        })
+        .collect();
     Some(RankingQuality {
         n_items: rows.iter().filter(|row| row.n > 0).count(),
         n_rankings,
         n_undefined: rows.iter().map(|row| row.n_undefined).sum(),
+        n_pairs: together.iter().map(|said| said.ordered.len()).sum(),
+        n_undecided_pairs: together.iter().map(|said| said.n_undecided).sum(),
+        n_circular_pairs: together.iter().map(|said| said.n_circular).sum(),
         tau,
         agreement,
         ties,
@@ -218,6 +232,13 @@ mod tests {
             (found.n_items, found.n_rankings, found.n_undefined),
             (1, 3, 0)
         );
+        // Anna and Bert, or Anna and Cara, agree on each pair.
+        let together = [
+            found.n_pairs,
+            found.n_undecided_pairs,
+            found.n_circular_pairs,
+        ];
+        assert_eq!(together, [3, 0, 0]);
         let near = |estimate: Estimate, expected: f64| {
             let value = estimate.value.unwrap();
             assert!((value - expected).abs() < 1e-12, "{value}, not {expected}");

@@ -3,6 +3,7 @@
 //! What changes results (overlap, gold rate, reading time, seed …) has no default and must be written down; the
 //! rest may be left out. All mistakes are reported at once. `docs/annotate.md` explains every field.
 
+mod asking;
 mod keys;
 mod oidc;
 mod pay;

@@ -7,8 +7,8 @@ use candor_data::ComparisonFormat;
 use candor_recipe::{Reader, RecipeError};
 
 use super::{
-    Dispute, Guidelines, Import, ImportFormat, Keys, Kind, Project, Protocol, Question, Questions,
-    Ranking, Scale, Server, Training, oidc, pay, webhook,
+    Dispute, Guidelines, Import, ImportFormat, Keys, Kind, Project, Protocol, Server, Training,
+    asking, oidc, pay, webhook,
 };
 
 /// Names that formats had before.
@@ -65,17 +65,9 @@ fn fields(file: &mut Reader) -> Project {
         },
         pay: pay::read(file),
         guidelines: guidelines(file),
-        questions: questions(file),
-        scale: scale(file),
-        ranking: Ranking {
-            text: file
-                .string(
-                    "questions.ranking.text",
-                    "What is asked about three answers or more.",
-                )
-                .check(|text| stated(text, "ask something"))
-                .or(Ranking::default().text, "the best first"),
-        },
+        questions: asking::questions(file),
+        scale: asking::scale(file),
+        ranking: asking::ranking(file),
         keys: keys(file),
         imports: file
             .tables("import", "Where items come from.")
@@ -254,55 +246,6 @@ fn guidelines(file: &mut Reader) -> Guidelines {
     }
 }
 
-fn questions(file: &mut Reader) -> Questions {
-    let Questions { first, second } = Questions::default();
-    Questions {
-        first: question(file, "questions.first", first),
-        second: question(file, "questions.second", second),
-    }
-}
-
-/// The scale in another language, all of it or nothing.
-fn scale(file: &mut Reader) -> Scale {
-    if !file.has("questions.rating") {
-        return Scale::default();
-    }
-    Scale {
-        text: file
-            .string("questions.rating.text", "The question.")
-            .required(),
-        ratings: file
-            .strings(
-                "questions.rating.scale",
-                "What the ratings from 0 to 6 say; the first three are of answers that hallucinate.",
-            )
-            .check(|ratings| {
-                if ratings.len() == Scale::N {
-                    return Ok(());
-                }
-                wrong(
-                    format!("{} ratings", ratings.len()),
-                    "give seven, from 0 to 6",
-                )
-            })
-            .required(),
-    }
-}
-
-/// A question and its answers, all of them or none.
-fn question(file: &mut Reader, key: &str, absent: Question) -> Question {
-    if !file.has(key) {
-        return absent;
-    }
-    let mut of = |name, meaning| file.string(&format!("{key}.{name}"), meaning).required();
-    Question {
-        text: of("text", "The question."),
-        a: of("a", "Picks the left answer."),
-        b: of("b", "Picks the right answer."),
-        tie: of("tie", "Picks neither."),
-    }
-}
-
 fn keys(file: &mut Reader) -> Keys {
     let absent = Keys::default();
     let mut of = |name, meaning, absent: String| {
@@ -419,14 +362,14 @@ fn import(file: &mut Reader, key: &str) -> Import {
     import
 }
 
-fn stated(text: &str, remedy: &str) -> Result<(), (String, String)> {
+pub(super) fn stated(text: &str, remedy: &str) -> Result<(), (String, String)> {
     if text.trim().is_empty() {
         return wrong("empty", remedy);
     }
     Ok(())
 }
 
-fn wrong(problem: impl Into<String>, remedy: &str) -> Result<(), (String, String)> {
+pub(super) fn wrong(problem: impl Into<String>, remedy: &str) -> Result<(), (String, String)> {
     Err((problem.into(), remedy.to_owned()))
 }
 

@@ -103,11 +103,16 @@ async fn a_ranking_is_taken_whole_and_once() {
         let reply = site.post(&path, &session, &other).await;
         assert_eq!(reply.code(), "submission_reused");
     }
-    let quality = site.get("/api/admin/quality", &admin).await.json();
+    assert_figures_and_pairs(&site, &admin).await;
+}
+
+/// What two people agree on is measured, and leaves as pairs.
+async fn assert_figures_and_pairs(site: &Site, admin: &str) {
+    let quality = site.get("/api/admin/quality", admin).await.json();
     check_reply("get", "/api/admin/quality", &quality);
     assert_eq!(quality["quality"]["rankings"]["tau"]["value"], 1.0);
     let export = "/api/admin/export?format=trl&aggregate=majority";
-    let reply = site.get(export, &admin).await;
+    let reply = site.get(export, admin).await;
     assert_eq!(
         (
             reply.header("x-candor-rows"),

@@ -3,17 +3,18 @@
 //!
 //! Such tools call the parts of a task whatever a project calls them. Names that are common are known here (`QUESTIONS`,
 //! `ANSWERS`, `IMAGES`), others are not guessed at: a task without a question and two answers is refused, and everything else in it is
-//! counted by its name as left behind, but for a third answer, which is refused: whoever judged it judged another task. A judgement is taken over where all who judged a task prefer the same answer. Files hold images by
-//! addresses: one that is a path is kept, of others the last part of the path is the name, which no two of a file may share.
+//! counted by its name as left behind, but for a third answer, which is refused: whoever judged it judged another task. A judgement is
+//! taken over where all who judged a task prefer the same answer. Files hold images by addresses: one that is a path is kept, of others the last part of the path is the name, which no two of a file may share.
 
 pub mod argilla;
 pub mod label_studio;
+mod several;
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
-use super::answer_sets::{self, AnswerSet, MAX_OUTPUTS, MIN_OUTPUTS};
+pub use self::several::TakenSets;
 use super::preference_log::context_fault;
 use super::table::Fault;
 use crate::comparison::{Comparison, Judgement};
@@ -45,15 +46,6 @@ const THIRDS: [&str; 8] = [
     "output_3",
     "text3",
 ];
-/// What comes before the number or the letter of each of three answers or more.
-const STEMS: [&str; 6] = [
-    "answer_",
-    "answer",
-    "response_",
-    "response",
-    "output_",
-    "text",
-];
 /// What the image, or a list of images, may be called.
 const IMAGES: [&str; 2] = ["image", "images"];
 
@@ -69,25 +61,8 @@ pub struct Taken {
     pub left_behind: BTreeMap<String, usize>,
 }
 
-/// What a file of tasks with several answers holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakenSets {
-    /// Its tasks.
-    pub rows: Vec<AnswerSet>,
-    /// What was left behind: how many times, by name.
-    pub left_behind: BTreeMap<String, usize>,
-}
-
 impl Taken {
     /// What was left behind, for people; none where nothing was.
-    #[must_use]
-    pub fn left_behind_in_words(&self) -> Option<String> {
-        in_words(&self.left_behind)
-    }
-}
-
-impl TakenSets {
-    /// As [`Taken::left_behind_in_words`].
     #[must_use]
     pub fn left_behind_in_words(&self) -> Option<String> {
         in_words(&self.left_behind)
@@ -320,50 +295,6 @@ fn turns_of(question: String, image: Option<&str>) -> Vec<Turn> {
         format!("{IMAGE_PLACEHOLDER}\n").repeat(shown::count(image)) + &question
     };
     vec![Turn::human(question)]
-}
-
-/// The answers of row `i`, which has the id that the file gives it elsewhere if it has none among its fields.
-fn set(
-    fields: &Map<String, Value>,
-    of: &str,
-    (i, id): (usize, Option<String>),
-    reading: &mut Reading,
-) -> Result<AnswerSet, Fault> {
-    let names = several(fields).ok_or_else(|| {
-        let found = "three answers are not in it, expected such as answer_1, answer_2 and answer_3";
-        (of.to_owned(), found.to_owned())
-    })?;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let asked = asked(fields, of, &names, reading)?;
-    let outputs = names.iter().map(|name| text(fields, of, name));
-    let row = AnswerSet {
-        id: asked.id.or(id).unwrap_or_else(|| format!("row-{i}")),
-        turns: turns_of(asked.question, asked.image.as_deref()),
-        image: asked.image,
-        original_answer: None,
-        outputs: outputs.collect::<Result<_, _>>()?,
-    };
-    match answer_sets::row_fault(&row) {
-        Some((field, found)) => Err((format!("{of} ({field})"), found)),
-        None => Ok(row),
-    }
-}
-
-/// The names of three answers or more, in order: one more than a row may have is found too, and refused.
-fn several(fields: &Map<String, Value>) -> Option<Vec<String>> {
-    let numbers = (1..=MAX_OUTPUTS + 1).map(|number| number.to_string());
-    let letters = ('a'..='z').take(MAX_OUTPUTS + 1).map(String::from);
-    let ends: [Vec<String>; 2] = [letters.collect(), numbers.collect()];
-    let families = STEMS
-        .into_iter()
-        .flat_map(|stem| ends.iter().map(move |ends| (stem, ends)));
-    let mut named = families.map(|(stem, ends)| {
-        let names = ends.iter().map(|end| format!("{stem}{end}"));
-        names
-            .take_while(|name| fields.contains_key(name))
-            .collect::<Vec<_>>()
-    });
-    named.find(|names| names.len() >= MIN_OUTPUTS)
 }
 
 /// The judgement where everybody prefers the same answer: by the first question if it decided for all of them.

@@ -62,11 +62,9 @@ pub(super) fn preferences(
         if heard.is_empty() {
             heard.extend(&item.answers);
         }
-        let ranked = |given: &&Given| Some((given.answer.ranking.clone()?, weights.of(given)));
-        let ranked: Vec<(Vec<u8>, f64)> = heard.iter().filter_map(ranked).collect();
-        let ranked: Vec<(&[u8], f64)> = ranked
+        let ranked: Vec<(&[u8], f64)> = heard
             .iter()
-            .map(|(ranks, weight)| (ranks.as_slice(), *weight))
+            .filter_map(|given| Some((given.answer.ranking.as_deref()?, weights.of(given))))
             .collect();
         let said = pairs(item.outputs.len(), &ranked);
         counts.add(&said);

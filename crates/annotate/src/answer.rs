@@ -1,11 +1,14 @@
 //! What a person says about two answers: the protocol's two questions, marked words, corrections, a note. One answer by itself
-//! is rated in their place, from 0 to 6.
+//! is rated in their place, from 0 to 6, and three or more are put in order.
 //!
 //! Everything is said of `a` and `b`. In the browser `a` is the left answer; in the database `a` is the item's first.
-//! [`Answer::turned`] leads from one to the other.
+//! [`Answer::turned`] leads from one to the other. Ranks are of places on the page and of outputs in the same way
+//! ([`Answer::stored`], [`Answer::shown`]).
 
 mod draft;
 mod limits;
+mod order;
+mod ranking;
 mod rating;
 
 use candor_data::{Side, Verdict};
@@ -15,6 +18,8 @@ pub use self::draft::Draft;
 pub(crate) use self::limits::check_length;
 pub use self::limits::{MAX_CORRECTION_CHARS, MAX_MARKS, MAX_NOTE_CHARS};
 use self::limits::{check_corrections, check_marks, check_note, check_single};
+pub use self::order::Order;
+use self::ranking::{check_bare, check_ranking, check_strict};
 use self::rating::check_rating;
 use crate::error::Refusal;
 
@@ -152,7 +157,7 @@ pub struct Corrections {
     pub b: Option<String>,
 }
 
-/// A judgement of two answers, or of one.
+/// A judgement of two answers, of one, or of several.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
@@ -164,6 +169,9 @@ pub struct Answer {
     /// The rating of an answer that is shown by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<u8>,
+    /// The rank of each answer, of three or more; 1 is the best, and answers of one rank are alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranking: Option<Vec<u8>>,
     /// Words that are false.
     #[serde(default)]
     pub marks: Vec<Mark>,
@@ -192,9 +200,30 @@ impl Answer {
             first: self.first.turned(left),
             second: self.second.map(|pick| pick.turned(left)),
             rating: self.rating,
+            ranking: self.ranking,
             marks: turned_marks(self.marks),
             corrections: turned_corrections(self.corrections),
             note: self.note,
+        }
+    }
+
+    /// What a person said of the places of a page as it is true of an item's outputs.
+    #[must_use]
+    pub fn stored(self, order: &Order) -> Self {
+        let ranking = self.ranking.as_deref().map(|said| order.of_outputs(said));
+        Self {
+            ranking,
+            ..self.turned(order.left())
+        }
+    }
+
+    /// What is true of an item's outputs as it is said of the places of a page.
+    #[must_use]
+    pub fn shown(self, order: &Order) -> Self {
+        let ranking = self.ranking.as_deref().map(|said| order.of_places(said));
+        Self {
+            ranking,
+            ..self.turned(order.left())
         }
     }
 
@@ -207,19 +236,33 @@ impl Answer {
         }
     }
 
-    /// Checks that an item with these answers is judged as it must be: two are compared, one is rated; and the rest as
-    /// [`Answer::check`].
+    /// Checks that an item with these answers is judged as it must be: two are compared, one is rated, more are ranked; and the
+    /// rest as [`Answer::check`].
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming the field.
     pub fn check_for(&self, outputs: &[String]) -> Result<(), Refusal> {
         check_rating(self.rating)?;
-        match (outputs, self.rating) {
-            ([_], None) => {
+        match (outputs, self.rating, &self.ranking) {
+            ([_, _, _, ..], None, Some(ranking)) => {
+                check_ranking(ranking, outputs.len())?;
+                check_bare(&self.marks, &self.corrections)?;
+                check_note(self.note.as_deref())
+            }
+            ([_, _, _, ..], _, None) => {
+                let remedy = "rank the answers, 1 for the best";
+                Err(Refusal::invalid("ranking", "missing", remedy))
+            }
+            (_, _, Some(_)) => {
+                let remedy = "leave it out: three answers or more are ranked";
+                let found = format!("found beside {} answers", outputs.len());
+                Err(Refusal::invalid("ranking", found, remedy))
+            }
+            ([_], None, None) => {
                 let remedy = "rate the answer from 0 to 6";
                 Err(Refusal::invalid("rating", "missing", remedy))
             }
-            ([_, _, ..], Some(_)) => {
+            ([_, _, ..], Some(_), None) => {
                 let remedy = "answer the questions instead";
                 Err(Refusal::invalid(
                     "rating",
@@ -231,6 +274,17 @@ impl Answer {
                 check_single(outputs, &self.corrections)?;
                 self.check(texts(outputs))
             }
+        }
+    }
+
+    /// Checks that no two answers have one rank, unless the project allows that.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] naming the field.
+    pub fn check_ties(&self, are_allowed: bool) -> Result<(), Refusal> {
+        match &self.ranking {
+            Some(ranking) if !are_allowed => check_strict(ranking),
+            _ => Ok(()),
         }
     }
 
@@ -283,6 +337,7 @@ mod tests {
             first,
             second,
             rating: None,
+            ranking: None,
             marks: Vec::new(),
             corrections: Corrections::default(),
             note: None,

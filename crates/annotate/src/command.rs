@@ -54,7 +54,7 @@ fn decoded(n_done: usize, n: usize) {
 fn tell_equal(path: &Path, n_equal: usize) {
     if n_equal > 0 {
         eprintln!(
-            "{}: {n_equal} rows are left out, because both answers are the same",
+            "{}: {n_equal} rows are left out, because too few of their answers differ",
             path.display()
         );
     }
@@ -73,19 +73,46 @@ pub fn new(
 ) -> Result<Imported, AnnotateError> {
     atomic::folder(out, |folder| {
         let project = new::write(folder, comparisons, images, seed)?;
-        let mut imported = Imported::default();
-        for import in &project.imports {
-            let read = import::read(&project, import, &import.file)?;
-            let known: HashSet<String> = HashSet::new();
-            let provided =
-                import::provide_images(&project, import, &import.file, &read, &known, &decoded);
-            blocking(provided)?;
-            imported.n_new += read.items.len();
-            imported.n_equal += read.n_equal;
-        }
+        let imported = looked_at(&project)?;
         tell_equal(comparisons, imported.n_equal);
         Ok(imported)
     })
+}
+
+/// `candor annotate new --rank`: the same of all answers that the files have to one prompt, which people put in order; `ties` says whether
+/// answers may share a rank.
+///
+/// # Errors
+/// As [`new`]; a prompt has more answers than people rank, or none has enough.
+pub fn new_ranking(
+    files: &[PathBuf],
+    images: &Path,
+    out: &Path,
+    seed: u64,
+    ties: bool,
+) -> Result<Imported, AnnotateError> {
+    atomic::folder(out, |folder| {
+        let (project, n_few) = new::write_ranking(folder, files, images, seed, ties)?;
+        let mut imported = looked_at(&project)?;
+        imported.n_equal += n_few;
+        tell_equal(out, imported.n_equal);
+        Ok(imported)
+    })
+}
+
+/// What a new project will import, once all of its images are decoded.
+fn looked_at(project: &Project) -> Result<Imported, AnnotateError> {
+    let mut imported = Imported::default();
+    for import in &project.imports {
+        let file = project.resolve(&import.file);
+        let read = import::read(project, import, &file)?;
+        let known: HashSet<String> = HashSet::new();
+        let provided = import::provide_images(project, import, &file, &read, &known, &decoded);
+        blocking(provided)?;
+        imported.n_new += read.items.len();
+        imported.n_equal += read.n_equal;
+    }
+    Ok(imported)
 }
 
 /// Where a project's database is.

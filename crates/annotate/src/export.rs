@@ -7,6 +7,7 @@
 mod aggregate;
 mod argilla;
 mod label_studio;
+mod rankings;
 mod ratings;
 mod segments;
 mod sentences;
@@ -19,6 +20,7 @@ use candor_data::{Comparison, Turn};
 use serde::{Deserialize, Serialize};
 
 pub use self::aggregate::Aggregate;
+pub use self::rankings::RankedPairs;
 use crate::error::{AnnotateError, Refusal};
 use crate::store::{Evidence, Given, Store};
 
@@ -89,6 +91,10 @@ pub struct Exported {
     pub n_rows: usize,
     /// Closed items that the rule leaves undecided, or ratings that wait for an adjudicator, which are left out.
     pub n_undecided: usize,
+    /// What became of rankings, where answers were ranked and the format has a preference for each pair.
+    pub ranked: Option<RankedPairs>,
+    /// Closed items whose answers were ranked and for which the format has no place, which are left out.
+    pub n_unfit: usize,
 }
 
 /// The text of an export. `seed` is the project's, for the record. A rule is needed by the formats that have one
@@ -127,10 +133,27 @@ pub async fn render(
         )
     };
     if format == Format::LabelStudio {
-        return list(label_studio::tasks(&evidence.items));
+        let ranked = evidence.ranked.iter().filter(|item| item.is_closed);
+        let n_unfit = ranked.count();
+        let tasks = label_studio::tasks(&evidence.items);
+        if tasks.is_empty() && n_unfit > 0 {
+            return Err(AnnotateError::NothingToExport {
+                format: format.name(),
+                found: format!(
+                    "no pair, and {n_unfit} items whose answers were ranked, for which it has no place"
+                ),
+                remedy: "export argilla, or preference_log",
+            });
+        }
+        return Ok(Exported {
+            n_unfit,
+            ..list(tasks)?
+        });
     }
     if format == Format::Argilla {
-        return list(argilla::records(&evidence.items));
+        let compared = argilla::records(&evidence.items);
+        let ranked = argilla::ranked_records(&evidence.ranked);
+        return list(compared.into_iter().chain(ranked).collect());
     }
     if format == Format::Ratings {
         let rows = ratings::rows(&evidence.rated);
@@ -146,8 +169,11 @@ pub async fn render(
         let remedy = "name one of majority, adjudicated, weighted";
         return Err(Refusal::invalid("aggregate", "is missing", remedy).into());
     };
-    let decided = aggregate::preferences(&evidence, aggregate, seed);
+    let mut decided = aggregate::preferences(&evidence, aggregate, seed);
     let n_undecided = n_closed(&evidence) - decided.len();
+    let (pairs, ranked) = rankings::preferences(&evidence, aggregate, seed);
+    let n_undecided = n_undecided + ranked.n_undecided_items;
+    decided.extend(pairs);
     if decided.is_empty() {
         return Err(nothing(format, n_undecided));
     }
@@ -164,6 +190,8 @@ pub async fn render(
         text,
         n_rows: decided.len(),
         n_undecided,
+        ranked: (ranked.n_items > 0).then_some(ranked),
+        n_unfit: 0,
     })
 }
 
@@ -225,6 +253,8 @@ fn not_empty(
         text,
         n_rows,
         n_undecided,
+        ranked: None,
+        n_unfit: 0,
     })
 }
 

@@ -5,6 +5,7 @@
 //! are left out and counted. What could not be trained on later is refused now, and no image is handed out before it was
 //! decoded once.
 
+mod answer_sets;
 mod answers;
 mod images;
 mod question_type;
@@ -20,6 +21,7 @@ use candor_data::image::decode_bytes;
 use candor_data::preference::placeholder_fault;
 use candor_data::{Comparison, DataError, Judgement, Place, Spot, shown};
 
+pub(crate) use self::answer_sets::differing;
 pub use self::images::provide as provide_images;
 use crate::answer::Pick;
 use crate::error::{AnnotateError, Refusal};
@@ -37,7 +39,7 @@ const MAX_ADDED: usize = 2000;
 pub struct Imported {
     /// Items that were not there before.
     pub n_new: usize,
-    /// Rows of two equal answers, which are left out.
+    /// Rows of which too few answers differ, which are left out.
     pub n_equal: usize,
     /// What of another tool's file was left behind, in words. Of several files together the log alone says it.
     pub left_behind: Option<String>,
@@ -50,7 +52,7 @@ pub struct Comparisons {
     pub items: Vec<NewItem>,
     /// The row of the file that each of them is.
     pub rows: Vec<usize>,
-    /// Rows of two equal answers, which are not among them.
+    /// Rows of which too few answers differ, which are not among them.
     pub n_equal: usize,
     /// What of another tool's file was left behind, in words.
     pub left_behind: Option<String>,
@@ -184,6 +186,15 @@ fn comparisons(
     let (all, left_behind) = match import.format {
         ImportFormat::Comparisons(format) => (format.read(file, keep)?, None),
         ImportFormat::Answers => return Ok(answers::read(import, file)?),
+        ImportFormat::AnswerSets => return Ok(answer_sets::read(import, file)?),
+        ImportFormat::ArgillaSets => {
+            let taken = argilla::read_sets(file)?;
+            let left_behind = told(file, taken.left_behind_in_words());
+            return Ok(Comparisons {
+                left_behind,
+                ..answer_sets::items(import, file, taken.rows)?
+            });
+        }
         ImportFormat::LabelStudio => taken(import.kind, file, label_studio::read(file)?)?,
         ImportFormat::Argilla => taken(import.kind, file, argilla::read(file)?)?,
     };
@@ -229,11 +240,16 @@ fn taken(
                 .into(),
         });
     }
-    let left_behind = taken.left_behind_in_words();
+    let left_behind = told(file, taken.left_behind_in_words());
+    Ok((taken.rows, left_behind))
+}
+
+/// What was left behind of a file, after it is in the log.
+fn told(file: &Path, left_behind: Option<String>) -> Option<String> {
     if let Some(left_behind) = &left_behind {
         tracing::warn!("{}: {left_behind}", file.display());
     }
-    Ok((taken.rows, left_behind))
+    left_behind
 }
 
 /// Refuses what nobody could be asked sensibly or the reward stage would refuse: more images than a page shows, a question about

@@ -18,6 +18,7 @@ pub mod new;
 mod outgoing;
 pub mod project;
 pub mod quality;
+mod ranking;
 pub mod server;
 pub mod store;
 pub mod task;

@@ -1,16 +1,24 @@
-//! A new project, of a file of comparisons and a folder of images: with comments, guidelines to edit and both questions.
+//! A new project, of a file of comparisons and a folder of images: with comments, guidelines to edit and both questions. Or one of
+//! rankings, of all answers that several files of candidates have to one prompt.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use candor_data::{ComparisonFormat, atomic};
+use candor_data::formats::answer_sets::{self, AnswerSet, MAX_OUTPUTS, MIN_OUTPUTS};
+use candor_data::formats::candidates::{self, Candidate};
+use candor_data::{ComparisonFormat, DataError, Place, Spot, atomic};
 use serde_json::json;
 
 use crate::error::AnnotateError;
+use crate::import::differing;
 use crate::project::Project;
 
 const PROJECT: &str = include_str!("new/project.toml");
 const GUIDELINES: &str = include_str!("new/guidelines.md");
+const RANKING_PROJECT: &str = include_str!("new/ranking.toml");
+const RANKING_GUIDELINES: &str = include_str!("new/ranking.md");
+/// The file of a project of rankings that has its answers.
+const SETS: &str = "answer-sets.jsonl";
 
 /// The name of a project's file.
 pub const FILE: &str = "project.toml";
@@ -44,6 +52,95 @@ pub fn write(
     atomic::write(&folder.join("guidelines.md"), GUIDELINES.as_bytes())?;
     atomic::write(&path, text.as_bytes())?;
     Project::read(&path)
+}
+
+/// Writes `project.toml`, `guidelines.md` and `answer-sets.jsonl` into a folder, for people who rank the different answers that all
+/// `files` (of candidates, or of answer sets) have to one prompt. Returns the project, and how many prompts have too few of them.
+/// `ties` says whether answers may share a rank.
+///
+/// # Errors
+/// As [`write`]; a prompt has more answers than people rank, or none has enough.
+pub fn write_ranking(
+    folder: &Path,
+    files: &[PathBuf],
+    images: &Path,
+    seed: u64,
+    ties: bool,
+) -> Result<(Project, usize), AnnotateError> {
+    let (sets, n_few) = sets(files)?;
+    let images = quoted(
+        images,
+        "make the folder of images or name another; where they are at a URL, write it in the project afterwards",
+    )?;
+    let text = RANKING_PROJECT
+        .replace("SEED", &seed.to_string())
+        .replace("TIES", &ties.to_string());
+    let text = format!("{text}file = \"{SETS}\"\nformat = \"answer_sets\"\nimages = {images}\n");
+    let path = folder.join(FILE);
+    answer_sets::write(&folder.join(SETS), &sets)?;
+    atomic::write(&folder.join("guidelines.md"), RANKING_GUIDELINES.as_bytes())?;
+    atomic::write(&path, text.as_bytes())?;
+    Ok((Project::read(&path)?, n_few))
+}
+
+/// The sets of all files, and of how many prompts fewer than three answers differ.
+fn sets(files: &[PathBuf]) -> Result<(Vec<AnswerSet>, usize), DataError> {
+    let (mut sampled, mut sets) = (Vec::new(), Vec::new());
+    for file in files {
+        if ComparisonFormat::of(file).is_ok_and(|format| format == ComparisonFormat::Candidates) {
+            sampled.extend(candidates::read(file)?);
+        } else {
+            sets.extend(answer_sets::read(file)?);
+        }
+    }
+    let mut n_few = 0;
+    for rows in candidates::by_prompt(sampled) {
+        match set(files, &rows)? {
+            Some(set) => sets.push(set),
+            None => n_few += 1,
+        }
+    }
+    if sets.is_empty() {
+        let found = format!("none of {n_few} prompts has {MIN_OUTPUTS} different answers");
+        let remedy = "name several files that one recipe sampled with different seeds; two answers are compared, without --rank";
+        return Err(of_answers(files, found, remedy));
+    }
+    Ok((sets, n_few))
+}
+
+/// The different answers to one prompt; none where they are too few.
+fn set(files: &[PathBuf], rows: &[Candidate]) -> Result<Option<AnswerSet>, DataError> {
+    let outputs: Vec<String> = rows.iter().flat_map(|row| row.outputs.clone()).collect();
+    let outputs = differing(&outputs);
+    let Some(first) = rows.first().filter(|_| outputs.len() >= MIN_OUTPUTS) else {
+        return Ok(None);
+    };
+    if outputs.len() > MAX_OUTPUTS {
+        let found = format!(
+            "{} different answers to the prompt of {:?}",
+            outputs.len(),
+            first.id
+        );
+        let remedy = "name fewer files: people rank eight answers at most";
+        return Err(of_answers(files, found, remedy));
+    }
+    Ok(Some(AnswerSet {
+        id: first.id.clone(),
+        image: first.image.clone(),
+        turns: first.turns.clone(),
+        original_answer: first.original_answer.clone(),
+        outputs,
+    }))
+}
+
+/// What is wrong with the answers of all files together.
+fn of_answers(files: &[PathBuf], found: String, remedy: &'static str) -> DataError {
+    let first = files.first().map_or(Path::new(""), PathBuf::as_path);
+    DataError::Field {
+        spot: Spot::new(first, Place::File, "outputs"),
+        found,
+        remedy: remedy.into(),
+    }
 }
 
 /// The whole path of what is there, as a string of TOML, which one of JSON is too.

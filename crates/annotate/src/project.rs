@@ -3,6 +3,7 @@
 //! What changes results (overlap, gold rate, reading time, seed …) has no default and must be written down; the
 //! rest may be left out. All mistakes are reported at once. `docs/annotate.md` explains every field.
 
+mod asking;
 mod keys;
 mod oidc;
 mod pay;
@@ -25,7 +26,7 @@ pub use self::oidc::{Oidc, is_private_way};
 pub use self::pay::{Pay, Rate, amount};
 pub use self::secret::{Secret, SecretPlace};
 pub use self::webhook::{HookEvent, Webhook};
-pub use self::wording::{Question, Questions, Scale};
+pub use self::wording::{Question, Questions, Ranking, Scale};
 use crate::error::AnnotateError;
 
 /// Largest project file, in bytes.
@@ -60,6 +61,8 @@ pub struct Project {
     pub questions: Questions,
     /// What is asked about one.
     pub scale: Scale,
+    /// What is asked about three or more.
+    pub ranking: Ranking,
     /// Which key does what.
     pub keys: Keys,
     /// Where items come from.
@@ -111,6 +114,8 @@ pub struct Protocol {
     pub min_reading_secs: u32,
     /// When an item with all its answers goes to adjudication.
     pub dispute: Dispute,
+    /// Whether answers that are ranked may have one rank.
+    pub ranking_ties: bool,
     /// How long a task stays with somebody of whom nothing is heard.
     pub lease_secs: u32,
     /// How often the browser says that it is still there.
@@ -193,10 +198,21 @@ pub enum ImportFormat {
     Comparisons(ComparisonFormat),
     /// One answer each, which people rate.
     Answers,
+    /// Three to eight answers each, which people rank.
+    AnswerSets,
     /// Tasks of Label Studio with two answers each, which people compare.
     LabelStudio,
     /// Records of Argilla with two answers each, which people compare.
     Argilla,
+    /// Records of Argilla with three to eight answers each, which people rank.
+    ArgillaSets,
+}
+
+impl ImportFormat {
+    /// Whether people rank its items.
+    pub(crate) fn is_ranked(self) -> bool {
+        matches!(self, Self::AnswerSets | Self::ArgillaSets)
+    }
 }
 
 /// What an item is for.

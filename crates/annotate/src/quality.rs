@@ -8,6 +8,7 @@ mod days;
 mod kept;
 mod models;
 mod people;
+mod rankings;
 mod ratings;
 
 use candor_stats::bootstrap::{Interval, intervals};
@@ -51,6 +52,50 @@ pub struct Quality {
     pub models: Option<Vec<ModelStrength>>,
     /// What is said of answers that are rated one by one, where there are such.
     pub ratings: Option<RatingQuality>,
+    /// What is said of answers that are ranked, where there are such.
+    pub rankings: Option<RankingQuality>,
+}
+
+/// Rankings of three answers or more.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RankingQuality {
+    /// Items with a ranking.
+    pub n_items: usize,
+    /// Rankings of work.
+    pub n_rankings: usize,
+    /// Twos of rankings of one item of which one calls all answers alike: tau says nothing of them.
+    pub n_undefined: usize,
+    /// Pairs of answers of closed items that more than half put in order.
+    pub n_pairs: usize,
+    /// Such pairs of which neither answer is better for more than half.
+    pub n_undecided_pairs: usize,
+    /// Such pairs whose majorities go in a circle.
+    pub n_circular_pairs: usize,
+    /// Mean of Kendall's tau-b of each two rankings of one item.
+    pub tau: Estimate,
+    /// Share of pairs of answers of which two people say the same: which is better, or that they are alike.
+    pub agreement: Estimate,
+    /// Share of pairs of answers that share a rank.
+    pub ties: Estimate,
+    /// Share of pairs, of those put in order, whose better answer stood earlier on the page.
+    pub earlier_rate: Estimate,
+    /// Person by person.
+    pub people: Vec<RankerQuality>,
+}
+
+/// One person's rankings.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RankerQuality {
+    /// Their name.
+    pub name: String,
+    /// Their rankings.
+    pub n_rankings: usize,
+    /// Mean of Kendall's tau-b with each other ranking of the same item.
+    pub tau: Estimate,
+    /// Share of pairs of answers that share a rank.
+    pub ties: Estimate,
+    /// Share of pairs, of those put in order, whose better answer stood earlier on the page.
+    pub earlier_rate: Estimate,
 }
 
 /// Ratings of single answers, from 0 to 6.
@@ -173,9 +218,15 @@ pub fn of(evidence: &Evidence, seed: u64) -> Quality {
                 .rated
                 .iter()
                 .filter(|item| item.is_disputed)
+                .count()
+            + evidence
+                .ranked
+                .iter()
+                .filter(|item| item.is_disputed)
                 .count(),
         models: models::strengths_of(items, seed),
         ratings: ratings::of_all(&evidence.rated, seed),
+        rankings: rankings::of_all(evidence, seed),
     }
 }
 

@@ -51,7 +51,7 @@ pub use self::database::Dialect;
 use self::database::{Connection, Pool, values};
 pub use self::deliveries::Delivery;
 pub use self::items::{Image, Known, NewItem};
-pub use self::judged::{Evidence, Given, GoldAnswer, Judged, Rated};
+pub use self::judged::{Evidence, Given, GoldAnswer, Judged, Ranked, Rated};
 pub use self::members::{Amendment, Invite, Member};
 pub use self::overview::{Day, Overview, Timed, Told};
 pub use self::people::{Person, Role, Stage};

@@ -1,10 +1,9 @@
 //! What a browser is given to work on. No model, score, fact, file name or stored side is in it.
 
-use candor_data::Side;
 use candor_data::conversation::{IMAGE_PLACEHOLDER, Speaker, Turn};
 use serde::Serialize;
 
-use crate::answer::{Answer, Draft, Pick};
+use crate::answer::{Answer, Draft, Order, Pick};
 
 /// An item in the hands of one person.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,7 +21,7 @@ pub struct Task {
     /// The conversation so far.
     pub turns: Vec<ShownTurn>,
     /// The answers, as they stand on the page.
-    pub answers: Pair,
+    pub answers: Answers,
     /// What was given so far.
     pub draft: Option<Draft>,
     /// Why the task came back, when an adjudicator sent it.
@@ -41,23 +40,27 @@ pub enum TaskKind {
     Training,
 }
 
-/// The answers: two, left and right, or one that is rated.
+/// The answers: two, left and right, one that is rated, or several that are ranked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Pair {
+pub struct Answers {
     /// The left one, or the only one.
     pub a: String,
     /// The right one.
     pub b: Option<String>,
+    /// Those that follow, where there are more than two.
+    pub more: Vec<String>,
 }
 
-impl Pair {
-    /// An item's answers where `left` stands on the left.
+impl Answers {
+    /// An item's answers in this order.
     #[must_use]
-    pub fn of(outputs: &[String], left: Side) -> Self {
-        let at = |side: Side| outputs.get(side.index()).cloned();
+    pub fn of(outputs: &[String], order: &Order) -> Self {
+        let standing = order.outputs().iter();
+        let mut standing = standing.filter_map(|&output| outputs.get(output).cloned());
         Self {
-            a: at(left).unwrap_or_default(),
-            b: at(left.other()),
+            a: standing.next().unwrap_or_default(),
+            b: standing.next(),
+            more: standing.collect(),
         }
     }
 }

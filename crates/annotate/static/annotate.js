@@ -161,7 +161,7 @@ class Session {
   /** Keys that are not in the map: Ctrl+Enter sends from a text field, Backspace takes the last pick back. */
   #press(event) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#submit();
-    else if (event.key === "Backspace" && event.target.matches("body, h1, input[type=radio]"))
+    else if (event.key === "Backspace" && event.target.matches("body, h1, input[type=radio], .chip"))
       this.#comparison.unpick();
   }
 

@@ -1,4 +1,5 @@
-// A task on the screen: images, conversation, two answers to compare or one to rate, and what a person has said so far.
+// A task on the screen: images, conversation, two answers to compare, one to rate or several to rank, and what a person
+// has said so far.
 
 import { AnswerPane } from "./answer-pane.js";
 import { showConversation } from "./conversation.js";
@@ -8,7 +9,9 @@ import { Judgement } from "./judgement.js";
 import { Marking } from "./marking.js";
 import { announce, whisper } from "./notice.js";
 import { Pictures } from "./pictures.js";
+import { Ranking } from "./ranking.js";
 import { Rating } from "./rating.js";
+import { Several } from "./several.js";
 
 /** Fires `change` whenever the person changes anything. */
 export class Comparison extends EventTarget {
@@ -16,7 +19,10 @@ export class Comparison extends EventTarget {
   #panes = [new AnswerPane("a"), new AnswerPane("b")];
   #judgement;
   #rating;
+  #ranking;
+  #several = new Several();
   #isRated = false;
+  #isRanked = false;
   #marking;
   #note = part("note");
   #diffButton = part("diff");
@@ -25,6 +31,7 @@ export class Comparison extends EventTarget {
     super();
     this.#judgement = new Judgement(project.questions);
     this.#rating = new Rating(project.scale);
+    this.#ranking = new Ranking(project.ranking);
     this.#marking = new Marking({
       panes: this.#panes,
       types: project.mark_types,
@@ -33,7 +40,8 @@ export class Comparison extends EventTarget {
       announce: whisper,
     });
     const changed = () => this.dispatchEvent(new Event("change"));
-    for (const source of [this.#judgement, this.#rating, ...this.#panes]) source.addEventListener("change", changed);
+    const sources = [this.#judgement, this.#rating, this.#ranking, ...this.#panes];
+    for (const source of sources) source.addEventListener("change", changed);
     this.#note.addEventListener("input", changed);
     this.#diffButton.addEventListener("click", () => this.toggleDifferences());
   }
@@ -44,20 +52,32 @@ export class Comparison extends EventTarget {
     this.#pictures.show(images);
     showConversation(turns);
     this.#isRated = answers.b === null;
-    part("text-b").closest("article").hidden = this.#diffButton.hidden = this.#isRated;
+    this.#isRanked = answers.more.length > 0;
+    part("text-b").closest("article").hidden = this.#isRated;
+    part("pair").hidden = part("mark").hidden = this.#isRanked;
+    this.#diffButton.hidden = !this.#isCompared;
     for (const pane of this.#panes) {
       const marks = (said?.marks ?? []).filter(({ answer }) => answer === pane.which);
-      pane.show(answers[pane.which] ?? "", marks, said?.corrections?.[pane.which]);
+      const text = this.#isRanked ? "" : (answers[pane.which] ?? "");
+      pane.show(text, marks, said?.corrections?.[pane.which]);
     }
-    this.#judgement.ask(!this.#isRated, { first: said?.first, second: said?.second });
+    const several = this.#isRanked ? [answers.a, answers.b, ...answers.more] : [];
+    this.#several.show(several);
+    this.#judgement.ask(this.#isCompared, { first: said?.first, second: said?.second });
     this.#rating.ask(this.#isRated, { rating: said?.rating });
+    this.#ranking.ask(this.#isRanked, several.length, { ranking: said?.ranking });
     this.#note.value = said?.note ?? "";
     this.#note.closest("details").open = this.#note.value !== "";
-    if (this.#showsDifferences && !this.#isRated) this.#drawDifferences();
+    if (this.#showsDifferences && this.#isCompared) this.#drawDifferences();
   }
 
-  /** What is asked for now: both questions, or a rating. */
+  get #isCompared() {
+    return !this.#isRated && !this.#isRanked;
+  }
+
+  /** What is asked for now: both questions, a rating, or an order. */
   get #asked() {
+    if (this.#isRanked) return this.#ranking;
     return this.#isRated ? this.#rating : this.#judgement;
   }
 
@@ -93,7 +113,7 @@ export class Comparison extends EventTarget {
       a: () => this.#pick("a"),
       b: () => this.#pick("b"),
       tie: () => this.#pick("tie"),
-      digit: (digit) => this.#isRated && this.#rating.pick(digit),
+      digit: (digit) => this.#digit(digit),
       mark: () => this.#marking.step(),
       diff: () => this.toggleDifferences(),
     };
@@ -105,7 +125,14 @@ export class Comparison extends EventTarget {
   }
 
   #pick(pick) {
-    if (!this.#isRated) this.#judgement.pick(pick);
+    if (this.#isCompared) this.#judgement.pick(pick);
+    else if (this.#isRanked && pick === "tie") this.#ranking.tie();
+  }
+
+  /** Digits are ratings, or the answers that are put in order; says whether this one is. */
+  #digit(digit) {
+    if (this.#isRanked) return this.#ranking.toggle(digit - 1);
+    return this.#isRated && this.#rating.pick(digit);
   }
 
   /** Ends marking. */
@@ -115,7 +142,7 @@ export class Comparison extends EventTarget {
 
   /** Shows or hides where the answers differ; stays as it is for the next task. */
   toggleDifferences() {
-    if (this.#isRated) return;
+    if (!this.#isCompared) return;
     const shows = !this.#showsDifferences;
     this.#diffButton.setAttribute("aria-pressed", String(shows));
     if (shows) this.#drawDifferences();

@@ -98,7 +98,7 @@ export class Keys extends EventTarget {
     const key = event.key.toLowerCase();
     // Enter on a button presses that button.
     if (key === "enter" && event.target.closest?.("button, a, summary")) return;
-    // Where an answer is rated, digits are ratings.
+    // Where an answer is rated, digits are ratings; where several are ranked, digits are answers.
     if (/^[0-9]$/.test(key) && this.#handlers.digit?.(Number(key))) {
       event.preventDefault();
       return;

@@ -3,6 +3,7 @@
 import { shortened } from "./answer-pane.js";
 import { codePoints } from "./characters.js";
 import { make } from "./element.js";
+import { letterOf } from "./several.js";
 
 const FLAGS = { image: "the image", text: "the text", offensive: "offensive or harmful", other: "something else" };
 
@@ -56,7 +57,8 @@ export function skipCard(n) {
   return make("li", {}, make("p", {}, n === 1 ? "One person skipped this." : `${n} people skipped this.`));
 }
 
-function verdict({ first, second, rating }, { questions, scale }) {
+function verdict({ first, second, rating, ranking }, { questions, scale }) {
+  if (ranking !== undefined) return inOrder(ranking);
   if (rating !== undefined) return `${rating}, ${scale.ratings[rating]}`;
   const name = questions.first[first];
   return second === null ? name : `${name}, then: ${questions.second[second]}`;
@@ -65,4 +67,12 @@ function verdict({ first, second, rating }, { questions, scale }) {
 function quoted({ answer, start, end, type }, answers) {
   const words = shortened(codePoints(answers[answer]).slice(start, end).join(""));
   return [make("q", { dir: "auto" }, words), ` (${answer.toUpperCase()}, ${type})`];
+}
+
+/** A ranking in words, the best first: answers of one rank stand together. */
+function inOrder(ranking) {
+  const places = [...ranking.keys()];
+  const ranks = places.map((i) => places.filter((place) => ranking[place] === i + 1));
+  const groups = ranks.filter((group) => group.length > 0);
+  return groups.map((group) => group.map(letterOf).join(" = ")).join(" > ");
 }

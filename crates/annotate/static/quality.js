@@ -14,7 +14,7 @@ export function qualityView({ computed_at: at, is_current: isCurrent, quality })
   return [
     make("p", { class: "soft" }, `Computed ${time(at)}. ${age}`),
     make("p", {}, `${count(quality.n_disputed)} items in dispute.`),
-    ...[habits, agreement, people, pairs, types, models, ratings]
+    ...[majorities, habits, agreement, people, pairs, types, models, ratings, rankings, rankers]
       .map((section) => section(quality))
       .filter((view) => view !== null),
   ];
@@ -136,5 +136,45 @@ function ratings({ ratings: row }) {
     ],
     rows: [row],
     undefinedBecause: "nobody has rated the same answers yet, or everybody always says the same.",
+  });
+}
+
+function majorities({ rankings: all }) {
+  if (all === null) return null;
+  const left = `${count(all.n_undecided_pairs)} are alike or undecided, ${count(all.n_circular_pairs)} go in a circle`;
+  return make("p", {}, `Of ranked answers ${count(all.n_pairs)} pairs are put in order by most; ${left}.`);
+}
+
+const ranked = [
+  kappa("Kendall’s τ-b", ({ tau }) => tau),
+  share("Pairs alike", ({ ties }) => ties),
+  share("Better one stood earlier", ({ earlier_rate: rate }) => rate, { reference: 0.5 }),
+];
+
+function rankings({ rankings: row }) {
+  if (row === null) return null;
+  return estimateTable({
+    caption: "Answers put in order (dashed: of τ-b, chance; of places, no liking for them)",
+    columns: [
+      { name: "Of", of: () => "All rankings" },
+      { name: "Items", of: ({ n_items: n }) => n },
+      { name: "Rankings", of: ({ n_rankings: n }) => n },
+      share("Two people agree on a pair", ({ agreement: rate }) => rate),
+      ...ranked,
+      { name: "Two, one of whom calls all alike", of: ({ n_undefined: n }) => n },
+    ],
+    rows: [row],
+    undefinedBecause: "nobody has ranked the same answers yet, or nobody puts any in order.",
+  });
+}
+
+function rankers({ rankings: all }) {
+  if (all === null) return null;
+  return estimateTable({
+    caption: "Rankings, person by person (τ-b with all others)",
+    columns: [{ name: "Name", of: (row) => row.name }, { name: "Rankings", of: (row) => row.n_rankings }, ...ranked],
+    rows: all.people,
+    undefinedBecause: "nobody else has ranked the same answers yet, or nobody puts any in order.",
+    whenEmpty: "nobody has ranked anything yet.",
   });
 }

@@ -40,9 +40,11 @@ export function showTask({ kind, training, answers }, nTrained) {
   title.textContent =
     kind === "training"
       ? `Training ${Math.max(training.n_done, nTrained) + 1} of ${training.n_total}`
-      : answers.b === null
-        ? "Rate the answer"
-        : "Compare the two answers";
+      : answers.more.length > 0
+        ? "Put the answers in order"
+        : answers.b === null
+          ? "Rate the answer"
+          : "Compare the two answers";
   title.classList.toggle("visually-hidden", kind !== "training");
   // On a phone every line counts, and the header's are not needed now.
   if (matchMedia("(max-width: 699.98px)").matches) part("task").scrollIntoView();

@@ -98,6 +98,29 @@ fn all_mistakes_are_told_at_once() {
 }
 
 #[test]
+fn whether_ranks_may_be_shared_is_said_where_answers_are_ranked() {
+    let ranked = documented().replace("format = \"candidates\"", "format = \"answer_sets\"");
+    // The documented import has scores, which rankings have no use for.
+    let ranked = ranked.replace("scores = \"scores.jsonl\"", "# no scores");
+    let with = |ties: &str| ranked.replace("ranking_ties = false", ties);
+    let told = mistakes(&with("# nothing"));
+    assert!(
+        told[1].contains("protocol.ranking_ties: missing"),
+        "{told:?}"
+    );
+    let project = Project::parse(Path::new("p.toml"), &with("ranking_ties = true")).unwrap();
+    assert!(project.protocol.ranking_ties);
+    assert_eq!(project.imports[0].format, ImportFormat::AnswerSets);
+    let gold = with("ranking_ties = true")
+        .replace("format = \"preference_log\"", "format = \"answer_sets\"");
+    let told = mistakes(&gold);
+    assert!(
+        told[1].contains("import[1].format: gold and training items need right answers"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn mistakes_of_every_kind_are_told_together() {
     let text = documented()
         .replace("undo = 5", "undos = 5")

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
 
-pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Role};
+pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Rank, Role};
 pub use self::convert::ConvertArguments;
 pub use self::data::{BuildCommand, DataCommand, DataFormat, GetArguments, PaperArguments};
 pub use self::demo::{DemoArguments, MAX_SEED};

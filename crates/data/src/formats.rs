@@ -7,6 +7,7 @@
 
 pub mod a_okvqa;
 pub mod amber;
+pub mod answer_sets;
 pub mod answers;
 pub mod candidates;
 pub mod captions;

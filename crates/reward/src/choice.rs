@@ -4,7 +4,6 @@
 //! `best.json` has each prompt with its best answer, `preferences.json` and its log the best against the worst, and
 //! `result.json` the counts.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::candidates::{self, Candidate};
@@ -64,47 +63,43 @@ pub struct Sampled {
 /// # Errors
 /// A file is missing or damaged.
 pub fn groups(files: &[PathBuf]) -> Result<Vec<Group>, RewardError> {
-    let mut groups: Vec<Group> = Vec::new();
-    let mut places: HashMap<(Option<String>, Vec<Turn>), usize> = HashMap::new();
+    let mut rows = Vec::new();
     for file in files {
-        for row in candidates::read(file)? {
-            let Candidate {
-                id,
-                image,
-                turns,
-                original_answer,
-                outputs,
-                sampling,
-            } = row;
-            let place = *places
-                .entry((image.clone(), turns.clone()))
-                .or_insert_with(|| {
-                    groups.push(Group {
-                        id,
-                        image,
-                        turns,
-                        original_answer,
-                        index: sampling.index,
-                        answers: Vec::new(),
-                    });
-                    groups.len() - 1
+        rows.extend(candidates::read(file)?);
+    }
+    let prompts = candidates::by_prompt(rows).into_iter();
+    Ok(prompts.filter_map(group).collect())
+}
+
+/// The rows of one prompt as a group; none of no rows.
+fn group(rows: Vec<Candidate>) -> Option<Group> {
+    let first = rows.first()?;
+    let mut group = Group {
+        id: first.id.clone(),
+        image: first.image.clone(),
+        turns: first.turns.clone(),
+        original_answer: first.original_answer.clone(),
+        index: first.sampling.index,
+        answers: Vec::new(),
+    };
+    for Candidate {
+        outputs, sampling, ..
+    } in rows
+    {
+        let lengths = sampling.n_tokens.into_iter().zip(sampling.finished);
+        for (output, (n_tokens, finished)) in outputs.iter().zip(lengths) {
+            let text = output.trim();
+            if group.answers.iter().all(|known| known.text != text) {
+                let text = text.to_owned();
+                group.answers.push(Sampled {
+                    text,
+                    n_tokens,
+                    finished,
                 });
-            let answers = &mut groups[place].answers;
-            let lengths = sampling.n_tokens.into_iter().zip(sampling.finished);
-            for (output, (n_tokens, finished)) in outputs.iter().zip(lengths) {
-                let text = output.trim();
-                if answers.iter().all(|known| known.text != text) {
-                    let text = text.to_owned();
-                    answers.push(Sampled {
-                        text,
-                        n_tokens,
-                        finished,
-                    });
-                }
             }
         }
     }
-    Ok(groups)
+    Some(group)
 }
 
 /// Writes what scores choose, those of each group in the order of its answers, into a folder.

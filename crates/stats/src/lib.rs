@@ -2,7 +2,7 @@
 //!
 //! Of figures over test items: [`bootstrap`] intervals, a [`paired`] test of two models on the same items, and both
 //! [`pooled`] over training seeds, with [`student`]'s interval. Of judgements: [`agreement`] of people beyond chance,
-//! [`repeatability`] of one judge's replies, and the strengths of models from wins ([`bradley_terry`]). Of numbers:
+//! [`kendall`]'s tau-b of two rankings, [`repeatability`] of one judge's replies, and the strengths of models from wins ([`bradley_terry`]). Of numbers:
 //! [`correlation`], [`histogram`]s, and [`calibration`] of predicted probabilities, with [`wilson`]'s interval of a share.
 
 #![warn(unreachable_pub)]
@@ -13,6 +13,7 @@ pub mod bradley_terry;
 pub mod calibration;
 pub mod correlation;
 pub mod histogram;
+pub mod kendall;
 pub mod paired;
 pub mod pooled;
 pub mod repeatability;

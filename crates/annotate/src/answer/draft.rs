@@ -4,8 +4,9 @@ use candor_data::Side;
 use serde::{Deserialize, Serialize};
 
 use super::limits::{check_corrections, check_marks, check_note, check_single};
+use super::ranking::{check_bare, check_begun};
 use super::rating::check_rating;
-use super::{Answer, Corrections, Mark, Pick, texts, turned_corrections, turned_marks};
+use super::{Answer, Corrections, Mark, Order, Pick, texts, turned_corrections, turned_marks};
 use crate::error::Refusal;
 
 /// An answer that is still being given: everything may be missing.
@@ -21,6 +22,9 @@ pub struct Draft {
     /// As in [`Answer`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<u8>,
+    /// As in [`Answer`], with 0 for an answer that has no rank yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranking: Option<Vec<u8>>,
     /// As in [`Answer`].
     #[serde(default)]
     pub marks: Option<Vec<Mark>>,
@@ -34,11 +38,12 @@ pub struct Draft {
 
 impl From<Answer> for Draft {
     fn from(answer: Answer) -> Self {
-        let is_compared = answer.rating.is_none();
+        let is_compared = answer.rating.is_none() && answer.ranking.is_none();
         Self {
             first: is_compared.then_some(answer.first),
             second: answer.second.filter(|_| is_compared),
             rating: answer.rating,
+            ranking: answer.ranking,
             marks: Some(answer.marks),
             corrections: Some(answer.corrections),
             note: answer.note,
@@ -51,17 +56,24 @@ impl TryFrom<Draft> for Answer {
     type Error = Refusal;
 
     fn try_from(draft: Draft) -> Result<Self, Refusal> {
-        let (first, second) = match (draft.first, draft.second, draft.rating) {
-            (Some(first), second, None) => (first, second),
+        let said = (draft.first, draft.second, draft.rating, &draft.ranking);
+        let (first, second) = match said {
+            (Some(first), second, None, None) => (first, second),
             // Nothing is compared.
-            (None, None, Some(_)) => (Pick::Tie, Some(Pick::Tie)),
-            (_, _, Some(_)) => {
+            (None, None, Some(_), None) | (None, None, None, Some(_)) => {
+                (Pick::Tie, Some(Pick::Tie))
+            }
+            (_, _, Some(_), None) => {
                 let remedy = "compare two answers, or rate the one that is shown";
                 return Err(Refusal::invalid("rating", "found beside a pick", remedy));
             }
-            (None, _, None) => {
-                let remedy =
-                    "answer the first question, or rate the answer that is shown by itself";
+            (_, _, _, Some(_)) => {
+                let remedy = "rank three answers or more, and say nothing else of them";
+                let found = "found beside a pick or a rating";
+                return Err(Refusal::invalid("ranking", found, remedy));
+            }
+            (None, _, None, None) => {
+                let remedy = "answer the first question, or rate the answer that is shown by itself, or rank several";
                 return Err(Refusal::invalid("first", "missing", remedy));
             }
         };
@@ -69,6 +81,7 @@ impl TryFrom<Draft> for Answer {
             first,
             second,
             rating: draft.rating,
+            ranking: draft.ranking,
             marks: draft.marks.unwrap_or_default(),
             corrections: draft.corrections.unwrap_or_default(),
             note: draft.note,
@@ -87,9 +100,30 @@ impl Draft {
             first: self.first.map(|pick| pick.turned(left)),
             second: self.second.map(|pick| pick.turned(left)),
             rating: self.rating,
+            ranking: self.ranking,
             marks: self.marks.map(turned_marks),
             corrections: self.corrections.map(turned_corrections),
             note: self.note,
+        }
+    }
+
+    /// As [`Answer::stored`].
+    #[must_use]
+    pub fn stored(self, order: &Order) -> Self {
+        let ranking = self.ranking.as_deref().map(|said| order.of_outputs(said));
+        Self {
+            ranking,
+            ..self.turned(order.left())
+        }
+    }
+
+    /// As [`Answer::shown`].
+    #[must_use]
+    pub fn shown(self, order: &Order) -> Self {
+        let ranking = self.ranking.as_deref().map(|said| order.of_places(said));
+        Self {
+            ranking,
+            ..self.turned(order.left())
         }
     }
 
@@ -99,17 +133,27 @@ impl Draft {
     /// [`Refusal::Invalid`] naming the field.
     pub fn check_for(&self, outputs: &[String]) -> Result<(), Refusal> {
         check_rating(self.rating)?;
-        let is_rated = outputs.len() == 1;
+        let (is_rated, is_ranked) = (outputs.len() == 1, outputs.len() > 2);
+        let is_compared = !is_rated && !is_ranked;
         for (field, is_foreign) in [
-            ("first", is_rated && self.first.is_some()),
-            ("second", is_rated && self.second.is_some()),
+            ("first", !is_compared && self.first.is_some()),
+            ("second", !is_compared && self.second.is_some()),
             ("rating", !is_rated && self.rating.is_some()),
+            ("ranking", !is_ranked && self.ranking.is_some()),
         ] {
             if is_foreign {
-                let remedy = "compare two answers, or rate the one that is shown";
+                let remedy = "compare two answers, rate the one that is shown, or rank several";
                 let found = format!("found beside {} answers", outputs.len());
                 return Err(Refusal::invalid(field, found, remedy));
             }
+        }
+        if is_ranked {
+            if let Some(ranking) = &self.ranking {
+                check_begun(ranking, outputs.len())?;
+            }
+            let corrections = self.corrections.clone().unwrap_or_default();
+            check_bare(self.marks.as_deref().unwrap_or_default(), &corrections)?;
+            return check_note(self.note.as_deref());
         }
         if let Some(corrections) = &self.corrections {
             check_single(outputs, corrections)?;

@@ -25,17 +25,37 @@ pub enum Aggregate {
 /// Chance of being right of somebody who met no gold.
 const UNKNOWN_ACCURACY: f64 = 2.0 / 3.0;
 
+/// What the words of people weigh under a rule.
+pub(super) struct Weights<'a> {
+    rule: Aggregate,
+    of_people: HashMap<&'a str, f64>,
+}
+
+impl<'a> Weights<'a> {
+    /// By the answers to gold that the rule may ask for.
+    pub(super) fn new(evidence: &'a Evidence, rule: Aggregate) -> Self {
+        Self {
+            rule,
+            of_people: weights(&evidence.gold),
+        }
+    }
+
+    /// What somebody's word weighs.
+    pub(super) fn of(&self, given: &Given) -> f64 {
+        match self.rule {
+            Aggregate::Weighted => {
+                let known = self.of_people.get(given.person.as_str());
+                known.copied().unwrap_or(log_odds(UNKNOWN_ACCURACY))
+            }
+            Aggregate::Majority | Aggregate::Adjudicated => 1.0,
+        }
+    }
+}
+
 /// The closed items that the rule decides, as preferences.
 pub(super) fn preferences(evidence: &Evidence, rule: Aggregate, seed: u64) -> Vec<Preference> {
-    let weights = weights(&evidence.gold);
-    let unknown = log_odds(UNKNOWN_ACCURACY);
-    let weight = |given: &Given| match rule {
-        Aggregate::Weighted => weights
-            .get(given.person.as_str())
-            .copied()
-            .unwrap_or(unknown),
-        Aggregate::Majority | Aggregate::Adjudicated => 1.0,
-    };
+    let weights = Weights::new(evidence, rule);
+    let weight = |given: &Given| weights.of(given);
     let decided = |item: &Judged| {
         let decision = item
             .decision
@@ -127,7 +147,7 @@ fn preference(
             annotator: given.name.clone(),
             unix_secs: (given.answered_at / 1000) as u64,
             seed,
-            shown_left: given.shown_left,
+            shown_left: given.order.left(),
         }),
         explanation: None,
     }
@@ -136,7 +156,7 @@ fn preference(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::Corrections;
+    use crate::answer::{Corrections, Order};
     use candor_data::{Side, Turn};
 
     fn given(person: &str, first: Pick, second: Option<Pick>) -> Given {
@@ -147,11 +167,12 @@ mod tests {
                 first,
                 second,
                 rating: None,
+                ranking: None,
                 marks: Vec::new(),
                 corrections: Corrections::default(),
                 note: None,
             },
-            shown_left: Side::Second,
+            order: Order::pair(Side::Second),
             active_ms: 0,
             answered_at: 7_000,
         }
@@ -184,6 +205,7 @@ mod tests {
             people: Vec::new(),
             items: vec![item],
             rated: Vec::new(),
+            ranked: Vec::new(),
             gold: gold.collect(),
         };
         let rows = preferences(&evidence, rule, 3);
@@ -259,6 +281,7 @@ mod tests {
             people: Vec::new(),
             items: vec![item(mostly_second, None)],
             rated: Vec::new(),
+            ranked: Vec::new(),
             gold: Vec::new(),
         };
         let row = &preferences(&evidence, Aggregate::Majority, 3)[0];

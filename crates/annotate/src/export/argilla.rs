@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use candor_data::sha256;
 use serde_json::{Map, Value, json};
 
-use super::label_studio::fields;
-use crate::store::{Given, Judged};
+use super::label_studio::{asked, fields};
+use crate::store::{Given, Judged, Ranked};
 
 /// The records of all closed items.
 pub(super) fn records(items: &[Judged]) -> Vec<Value> {
@@ -52,6 +52,58 @@ fn record(item: &Judged) -> Value {
         "id": item.name, "fields": fields, "metadata": {"annotators": Value::Object(people).to_string()},
         "suggestions": suggestions, "responses": responses, "vectors": {},
     })
+}
+
+/// The records of all closed items whose answers were ranked, for a question of rankings of the name `ranking`.
+pub(super) fn ranked_records(items: &[Ranked]) -> Vec<Value> {
+    let closed = items.iter().filter(|item| item.is_closed);
+    closed.map(ranked_record).collect()
+}
+
+fn ranked_record(item: &Ranked) -> Value {
+    let mut people = Map::new();
+    let mut responses: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for given in &item.answers {
+        let user = user(given);
+        let mut say = |question, value: Value| {
+            let all = responses.entry(question).or_default();
+            all.push(json!({"value": value, "user_id": user}));
+        };
+        if let Some(ranking) = &given.answer.ranking {
+            say("ranking", ranks(ranking));
+        }
+        if let Some(note) = &given.answer.note {
+            say("note", json!(note));
+        }
+        people.insert(user, given.name.as_str().into());
+    }
+    let mut suggestions = Map::new();
+    let decided = item.decision.as_ref();
+    if let Some(ranking) = decided.and_then(|given| given.answer.ranking.as_ref()) {
+        let suggested = json!({"value": ranks(ranking), "score": null, "agent": "adjudicator"});
+        suggestions.insert("ranking".into(), suggested);
+    }
+    let mut fields = asked(&item.turns, item.image.as_deref());
+    for (number, output) in (1..).zip(&item.outputs) {
+        fields[answer_field(number)] = output.as_str().into();
+    }
+    json!({
+        "id": item.name, "fields": fields, "metadata": {"annotators": Value::Object(people).to_string()},
+        "suggestions": suggestions, "responses": responses, "vectors": {},
+    })
+}
+
+/// What a ranked answer is called, from 1.
+fn answer_field(number: usize) -> String {
+    format!("answer_{number}")
+}
+
+/// A ranking as the tool has it: each answer's field with its rank.
+fn ranks(ranking: &[u8]) -> Value {
+    let ranks = (1..).zip(ranking);
+    ranks
+        .map(|(number, rank)| json!({"value": answer_field(number), "rank": rank}))
+        .collect()
 }
 
 /// A UUID that stands for a person: of the fourth version by its form.

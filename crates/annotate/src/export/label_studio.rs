@@ -3,7 +3,7 @@
 //! The names of the controls are those of the labelling interface in `docs/formats.md`. Positions of marked words count UTF-16 units, as
 //! that tool's browser does. Who said it is not there, because the tool would look for its own user of that name.
 
-use candor_data::shown;
+use candor_data::{Turn, shown};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Mark, Which};
@@ -30,13 +30,20 @@ fn task(item: &Judged) -> Value {
 
 /// What people were shown, by names that both tools' files have.
 pub(super) fn fields(item: &Judged) -> Value {
+    let mut fields = asked(&item.turns, item.image.as_deref());
+    fields["id"] = item.name.as_str().into();
+    fields["answer_a"] = item.outputs[0].as_str().into();
+    fields["answer_b"] = item.outputs[1].as_str().into();
+    fields
+}
+
+/// What people were asked.
+pub(super) fn asked(turns: &[Turn], image: Option<&str>) -> Value {
     // Several images are named in the text, as on the page.
-    let turns = ShownTurn::all(&item.turns, shown::count(item.image.as_deref()));
-    let question = turns.last().map_or("", |turn| turn.text.as_str());
-    let mut fields = json!({
-        "id": item.name, "question": question, "answer_a": item.outputs[0], "answer_b": item.outputs[1],
-    });
-    match item.image.as_deref() {
+    let read = ShownTurn::all(turns, shown::count(image));
+    let question = read.last().map_or("", |turn| turn.text.as_str());
+    let mut fields = json!({"question": question});
+    match image {
         Some(several) if shown::count(Some(several)) > 1 => {
             fields["images"] = shown::names(several).collect();
         }
@@ -44,7 +51,7 @@ pub(super) fn fields(item: &Judged) -> Value {
         None => {}
     }
     // Earlier turns have no place in a question.
-    if let [earlier @ .., _] = item.turns.as_slice()
+    if let [earlier @ .., _] = turns
         && !earlier.is_empty()
     {
         fields["conversation"] = json!(earlier);
@@ -123,7 +130,6 @@ fn utf16(text: &str, mark: &Mark) -> (usize, usize, String) {
 mod tests {
     use super::*;
     use crate::answer::MarkType;
-    use candor_data::Turn;
 
     #[test]
     fn questions_name_their_images_where_there_are_several() {

@@ -7,8 +7,8 @@ use candor_data::ComparisonFormat;
 use candor_recipe::{Reader, RecipeError};
 
 use super::{
-    Dispute, Guidelines, Import, ImportFormat, Keys, Kind, Project, Protocol, Question, Questions,
-    Scale, Server, Training, oidc, pay, webhook,
+    Dispute, Guidelines, Import, ImportFormat, Keys, Kind, Project, Protocol, Server, Training,
+    asking, oidc, pay, webhook,
 };
 
 /// Names that formats had before.
@@ -26,6 +26,16 @@ pub(super) fn project(name: &str, text: &str) -> Result<Project, RecipeError> {
 }
 
 fn read(file: &mut Reader) -> Project {
+    let project = fields(file);
+    let is_ranked = |import: &Import| import.format.is_ranked();
+    if project.imports.iter().any(is_ranked) && !file.has("protocol.ranking_ties") {
+        let remedy = "say whether answers may share a rank: true or false";
+        file.mistake("protocol.ranking_ties", "missing", remedy);
+    }
+    project
+}
+
+fn fields(file: &mut Reader) -> Project {
     Project {
         folder: PathBuf::new(),
         title: file
@@ -55,8 +65,9 @@ fn read(file: &mut Reader) -> Project {
         },
         pay: pay::read(file),
         guidelines: guidelines(file),
-        questions: questions(file),
-        scale: scale(file),
+        questions: asking::questions(file),
+        scale: asking::scale(file),
+        ranking: asking::ranking(file),
         keys: keys(file),
         imports: file
             .tables("import", "Where items come from.")
@@ -165,6 +176,12 @@ fn protocol(file: &mut Reader) -> Protocol {
                 "When an item with all its answers goes to adjudication.",
             )
             .required(),
+        ranking_ties: file
+            .bool(
+                "protocol.ranking_ties",
+                "Whether answers that are ranked may share a rank; needed where some are.",
+            )
+            .or(false, "false"),
         lease_secs: file
             .u64(
                 "protocol.lease_secs",
@@ -229,55 +246,6 @@ fn guidelines(file: &mut Reader) -> Guidelines {
     }
 }
 
-fn questions(file: &mut Reader) -> Questions {
-    let Questions { first, second } = Questions::default();
-    Questions {
-        first: question(file, "questions.first", first),
-        second: question(file, "questions.second", second),
-    }
-}
-
-/// The scale in another language, all of it or nothing.
-fn scale(file: &mut Reader) -> Scale {
-    if !file.has("questions.rating") {
-        return Scale::default();
-    }
-    Scale {
-        text: file
-            .string("questions.rating.text", "The question.")
-            .required(),
-        ratings: file
-            .strings(
-                "questions.rating.scale",
-                "What the ratings from 0 to 6 say; the first three are of answers that hallucinate.",
-            )
-            .check(|ratings| {
-                if ratings.len() == Scale::N {
-                    return Ok(());
-                }
-                wrong(
-                    format!("{} ratings", ratings.len()),
-                    "give seven, from 0 to 6",
-                )
-            })
-            .required(),
-    }
-}
-
-/// A question and its answers, all of them or none.
-fn question(file: &mut Reader, key: &str, absent: Question) -> Question {
-    if !file.has(key) {
-        return absent;
-    }
-    let mut of = |name, meaning| file.string(&format!("{key}.{name}"), meaning).required();
-    Question {
-        text: of("text", "The question."),
-        a: of("a", "Picks the left answer."),
-        b: of("b", "Picks the right answer."),
-        tie: of("tie", "Picks neither."),
-    }
-}
-
 fn keys(file: &mut Reader) -> Keys {
     let absent = Keys::default();
     let mut of = |name, meaning, absent: String| {
@@ -336,8 +304,10 @@ fn import(file: &mut Reader, key: &str) -> Import {
     let formats = formats.map(|(name, format)| (name, ImportFormat::Comparisons(format)));
     let others = [
         ("answers", ImportFormat::Answers),
+        ("answer_sets", ImportFormat::AnswerSets),
         ("label_studio", ImportFormat::LabelStudio),
         ("argilla", ImportFormat::Argilla),
+        ("argilla_sets", ImportFormat::ArgillaSets),
     ];
     let formats: Vec<_> = formats.chain(others).collect();
     let kinds = [Kind::Work, Kind::Gold, Kind::Training].map(|kind| (kind.name(), kind));
@@ -362,8 +332,9 @@ fn import(file: &mut Reader, key: &str) -> Import {
             )
             .optional(),
     };
-    if import.format == ImportFormat::Answers && import.scores.is_some() {
-        let remedy = "leave them out where answers are rated one by one";
+    let is_compared = import.format != ImportFormat::Answers && !import.format.is_ranked();
+    if !is_compared && import.scores.is_some() {
+        let remedy = "leave them out where answers are rated one by one or ranked";
         file.mistake(&of("scores"), "scores order comparisons", remedy);
     }
     if import.kind == Kind::Work {
@@ -391,14 +362,14 @@ fn import(file: &mut Reader, key: &str) -> Import {
     import
 }
 
-fn stated(text: &str, remedy: &str) -> Result<(), (String, String)> {
+pub(super) fn stated(text: &str, remedy: &str) -> Result<(), (String, String)> {
     if text.trim().is_empty() {
         return wrong("empty", remedy);
     }
     Ok(())
 }
 
-fn wrong(problem: impl Into<String>, remedy: &str) -> Result<(), (String, String)> {
+pub(super) fn wrong(problem: impl Into<String>, remedy: &str) -> Result<(), (String, String)> {
     Err((problem.into(), remedy.to_owned()))
 }
 

@@ -49,6 +49,22 @@ impl Default for Scale {
     }
 }
 
+/// What is asked about three answers or more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ranking {
+    /// The question.
+    pub text: String,
+}
+
+impl Default for Ranking {
+    fn default() -> Self {
+        Self {
+            text: "Put the answers in order, the best first: what says fewer false things about the image comes before what helps more."
+                .into(),
+        }
+    }
+}
+
 /// Both questions of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Questions {

@@ -53,7 +53,14 @@ fn with_majority(answers: &[Given], given: &Given) -> Option<bool> {
 
 /// Whether the picked answer stood on the left; none where neither was picked.
 fn picked_left(given: &Given) -> Option<bool> {
-    Some(given.answer.preference().turned(given.shown_left).side()? == Side::First)
+    Some(
+        given
+            .answer
+            .preference()
+            .turned(given.order.left())
+            .side()?
+            == Side::First,
+    )
 }
 
 /// The share of `true` among those that are anything.
@@ -103,9 +110,12 @@ pub(super) fn qualities(evidence: &Evidence, seed: u64) -> Vec<PersonQuality> {
             .or_default()
             .push(answered);
     }
-    let mut ratings: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
-    for given in evidence.rated.iter().flat_map(|item| &item.answers) {
-        let times = ratings.entry(given.person.as_str()).or_default();
+    // The times of ratings and rankings, of which there are no other figures here.
+    let mut others: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    let rated = evidence.rated.iter().flat_map(|item| &item.answers);
+    let ranked = evidence.ranked.iter().flat_map(|item| &item.answers);
+    for given in rated.chain(ranked) {
+        let times = others.entry(given.person.as_str()).or_default();
         times.push(given.active_ms);
     }
     evidence
@@ -113,7 +123,7 @@ pub(super) fn qualities(evidence: &Evidence, seed: u64) -> Vec<PersonQuality> {
         .iter()
         .map(|(person, name)| {
             let answers = by_person.remove(person.as_str()).unwrap_or_default();
-            let rated = ratings.remove(person.as_str()).unwrap_or_default();
+            let others = others.remove(person.as_str()).unwrap_or_default();
             let gold: Vec<&GoldAnswer> = evidence
                 .gold
                 .iter()
@@ -123,12 +133,12 @@ pub(super) fn qualities(evidence: &Evidence, seed: u64) -> Vec<PersonQuality> {
             PersonQuality {
                 person: person.clone(),
                 name: name.clone(),
-                n_answers: answers.len() + rated.len(),
+                n_answers: answers.len() + others.len(),
                 median_secs: median_secs(
                     answers
                         .iter()
                         .map(|answered| answered.given.active_ms)
-                        .chain(rated),
+                        .chain(others),
                 ),
                 left_rate: habits.left,
                 tie_rate: habits.tie,

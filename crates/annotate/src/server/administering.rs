@@ -168,9 +168,13 @@ pub(super) async fn export(
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_DISPOSITION, attachment),
     ];
+    let ranked = exported.ranked.unwrap_or_default();
     let counts = [
         ("x-candor-rows", exported.n_rows.to_string()),
         ("x-candor-undecided", exported.n_undecided.to_string()),
+        ("x-candor-pairs-undecided", ranked.n_undecided.to_string()),
+        ("x-candor-pairs-circular", ranked.n_circular.to_string()),
+        ("x-candor-unfit", exported.n_unfit.to_string()),
     ];
     Ok((headers, counts, exported.text).into_response())
 }

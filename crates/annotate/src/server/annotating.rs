@@ -42,6 +42,7 @@ pub(super) async fn project(State(app): State<Arc<App>>, _: Annotator) -> Json<V
         "n_hold": project.protocol.hold,
         "questions": project.questions,
         "scale": project.scale,
+        "ranking": {"text": project.ranking.text, "ties": project.protocol.ranking_ties},
         "mark_types": MarkType::ALL,
         "flag_reasons": FlagReason::ALL,
         "keys": project.keys,
@@ -134,6 +135,8 @@ pub(super) struct AnswerBody {
     #[serde(default)]
     rating: Option<u8>,
     #[serde(default)]
+    ranking: Option<Vec<u8>>,
+    #[serde(default)]
     marks: Vec<Mark>,
     #[serde(default)]
     corrections: Corrections,
@@ -157,6 +160,7 @@ pub(super) async fn answer(
         first: body.first,
         second: body.second,
         rating: body.rating,
+        ranking: body.ranking,
         marks: Some(body.marks),
         corrections: Some(body.corrections),
         note: body.note,

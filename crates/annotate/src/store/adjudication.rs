@@ -1,6 +1,6 @@
 //! Disputed, flagged and much skipped items: somebody looks at them again and decides.
 
-use candor_data::{Side, shown};
+use candor_data::shown;
 use serde::Serialize;
 use serde_json::json as object;
 
@@ -10,10 +10,10 @@ use super::events::{self, Event};
 use super::tasks::Again;
 use super::undo::{self, Reopened};
 use super::{Rules, Store, deliveries, outcome};
-use crate::answer::Answer;
+use crate::answer::{Answer, Order};
 use crate::error::{AnnotateError, Refusal};
 use crate::project::Kind;
-use crate::task::{Pair, ShownTurn};
+use crate::task::{Answers, ShownTurn};
 
 /// Most items of the queue that are listed at once.
 const MAX_LISTED: i64 = 100;
@@ -64,7 +64,7 @@ pub struct Case {
     /// The conversation so far.
     pub turns: Vec<ShownTurn>,
     /// The answers; `a` is the item's first.
-    pub answers: Pair,
+    pub answers: Answers,
     /// Why it waits.
     pub why: Vec<Why>,
     /// Whether nothing is left to decide.
@@ -175,7 +175,7 @@ impl Store {
                 .map(|number| format!("/api/items/{item}/image/{number}"))
                 .collect(),
             turns: ShownTurn::all(&turns, n_images),
-            answers: Pair::of(&outputs, Side::First),
+            answers: Answers::of(&outputs, &Order::as_given(outputs.len())),
             why: why(&state, !flags.is_empty()),
             decided: !matches!(state.as_str(), "disputed" | "held"),
             judgements: judgements(connection, item).await?,
@@ -201,6 +201,7 @@ impl Store {
                 let row = connection.row(sql, values![item]).await?.ok_or(Refusal::NotFound("item of work"))?;
                 let outputs: Vec<String> = row.json("outputs")?;
                 answer.check_for(&outputs)?;
+                answer.check_ties(rules.protocol.ranking_ties)?;
                 set_state(connection, item, "decided").await?;
                 let sql = "INSERT INTO decisions (item, person, answer, decided_at) VALUES ($1, $2, $3, $4)";
                 let values = values![item, &person, json(&answer), rules.unix_now()];

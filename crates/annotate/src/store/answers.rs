@@ -83,7 +83,7 @@ impl Store {
             Box::pin(async move {
                 let held = tasks::held(connection, &person, &assignment).await?;
                 let held = held.filter(Held::is_unfinished).ok_or(Refusal::LeaseLost)?;
-                let draft = draft.turned(held.shown_left);
+                let draft = draft.stored(&held.order);
                 draft.check_for(&held.outputs)?;
                 let sql = "UPDATE slots SET draft = $1 WHERE assignment = $2";
                 connection
@@ -120,8 +120,9 @@ async fn submit(
     let Some(held) = held.filter(Held::is_unfinished) else {
         return late(connection, rules, person, submission, item).await;
     };
-    let answer = submission.answer.clone().turned(held.shown_left);
+    let answer = submission.answer.clone().stored(&held.order);
     answer.check_for(&held.outputs)?;
+    answer.check_ties(rules.protocol.ranking_ties)?;
     if held.kind == Kind::Training {
         // The round may end with this answer. A claim takes the rows in this order too.
         people::lock(connection, person).await?;
@@ -268,14 +269,14 @@ async fn insert(
         person: Some(person),
         item: Some(held.item),
         data: object!({
-            "submission": submission.id, "kind": held.kind, "answer": answer, "shown_left": held.shown_left,
-            "active_ms": submission.active_ms
+            "submission": submission.id, "kind": held.kind, "answer": answer, "shown_left": held.order.left(),
+            "shown_order": held.order, "active_ms": submission.active_ms
         }),
     };
     let number = events::add(connection, rules, event).await?;
     let sql = "INSERT INTO answers (submission, number, fingerprint, item, slot, attempt, person, state, answer, \
-               shown_left, active_ms, answered_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, 'current', $8, $9, $10, $11)";
+               shown_left, shown_order, active_ms, answered_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, 'current', $8, $9, $10, $11, $12)";
     let values = values![
         &submission.id,
         number,
@@ -285,7 +286,8 @@ async fn insert(
         held.attempt,
         person,
         json(answer),
-        held.shown_left.index() as i64,
+        held.order.left().index() as i64,
+        tasks::kept(&held.order),
         submission.active_ms,
         rules.unix_now(),
     ];

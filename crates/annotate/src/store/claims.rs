@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use candor_data::Side;
-use candor_data::random;
+use candor_data::{Side, random};
 
 use super::database::{Connection, Dialect, values};
 use super::people::{self, Person, Stage};
 use super::tasks::{self, Held};
 use super::{Rules, Store, pauses, training};
-use crate::error::AnnotateError;
+use crate::answer::Order;
+use crate::error::{AnnotateError, Refusal};
 use crate::project::Kind;
 use crate::task::{NoTask, Task};
 use crate::token;
@@ -226,8 +226,9 @@ async fn take_own(
     attempt: i64,
 ) -> Result<String, AnnotateError> {
     let assignment = token::secret();
+    let order = order(connection, rules, person, item).await?;
     let sql = "INSERT INTO slots (item, slot, attempt, rank, state, person, assignment, lease_from, lease_until, \
-               claimed_at, shown_left) VALUES ($1, $2, $3, 0, 'leased', $4, $5, $6, $7, $8, $9)";
+               claimed_at, shown_left, shown_order) VALUES ($1, $2, $3, 0, 'leased', $4, $5, $6, $7, $8, $9, $10)";
     let values = values![
         item,
         slot,
@@ -237,7 +238,8 @@ async fn take_own(
         rules.lease_now(),
         FOREVER,
         rules.unix_now(),
-        shown_left(rules, person, item).index() as i64,
+        order.left().index() as i64,
+        tasks::kept(&order),
     ];
     connection.execute(sql, values).await?;
     Ok(assignment)
@@ -306,20 +308,37 @@ async fn take_open(
     let Some(row) = connection.row(sql, values).await? else {
         return Ok(None);
     };
-    let side = shown_left(rules, person, row.int("item")?).index() as i64;
-    let sql = "UPDATE slots SET shown_left = $1 WHERE assignment = $2";
-    connection.execute(sql, values![side, &assignment]).await?;
+    let order = order(connection, rules, person, row.int("item")?).await?;
+    let sql = "UPDATE slots SET shown_left = $1, shown_order = $2 WHERE assignment = $3";
+    let values = values![
+        order.left().index() as i64,
+        tasks::kept(&order),
+        &assignment
+    ];
+    connection.execute(sql, values).await?;
     Ok(Some(assignment))
 }
 
-/// Which output this person sees on the left.
-fn shown_left(rules: &Rules, person: &Person, item: i64) -> Side {
+/// In which order this person sees the answers of an item.
+async fn order(
+    connection: &mut Connection,
+    rules: &Rules,
+    person: &Person,
+    item: i64,
+) -> Result<Order, AnnotateError> {
+    let sql = "SELECT outputs FROM items WHERE item = $1";
+    let row = connection.row(sql, values![item]).await?;
+    let outputs: Vec<String> = row.ok_or(Refusal::NotFound("item"))?.json("outputs")?;
     let address = [item as u64, person.number as u64];
-    if random::uniform(rules.seed, "annotate.side", &address) < 0.5 {
+    if outputs.len() > 2 {
+        return Ok(Order::drawn(outputs.len(), rules.seed, &address));
+    }
+    let is_first = random::uniform(rules.seed, "annotate.side", &address) < 0.5;
+    Ok(Order::pair(if is_first {
         Side::First
     } else {
         Side::Second
-    }
+    }))
 }
 
 /// The kind of an item, as the database has it.

@@ -57,7 +57,7 @@ pub struct NewItem {
     pub image_folder: Option<String>,
     /// What both answers respond to.
     pub turns: Vec<Turn>,
-    /// The two answers that are compared, or the one that is rated.
+    /// The two answers that are compared, the one that is rated, or the several that are ranked.
     pub outputs: Vec<String>,
     /// The data set's own answer.
     pub original_answer: Option<String>,

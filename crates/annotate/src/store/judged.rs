@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use candor_data::{Side, Turn};
+use candor_data::Turn;
 
 use super::Store;
 use super::database::{Connection, Row, values};
-use super::tasks::side;
-use crate::answer::Answer;
+use super::tasks::order;
+use crate::answer::{Answer, Order};
 use crate::error::AnnotateError;
 use crate::task::Expected;
 
@@ -61,6 +61,29 @@ pub struct Rated {
     pub decision: Option<Given>,
 }
 
+/// Several answers that people put in order, and what they said of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    /// Their id in the file that they came from.
+    pub name: String,
+    /// File name of the image, or the names of several ([`candor_data::shown`]).
+    pub image: Option<String>,
+    /// What all outputs respond to.
+    pub turns: Vec<Turn>,
+    /// The answers, three or more.
+    pub outputs: Vec<String>,
+    /// The data set's own answer.
+    pub original_answer: Option<String>,
+    /// Whether all rankings are there, or somebody decided.
+    pub is_closed: bool,
+    /// Whether it waits for an adjudicator because its rankings disagree.
+    pub is_disputed: bool,
+    /// What people said, in the order in which they did.
+    pub answers: Vec<Given>,
+    /// What an adjudicator decided.
+    pub decision: Option<Given>,
+}
+
 /// What one person said; `a` is the first output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Given {
@@ -70,8 +93,8 @@ pub struct Given {
     pub name: String,
     /// What.
     pub answer: Answer,
-    /// Which output stood on the left.
-    pub shown_left: Side,
+    /// In which order the outputs stood on the page.
+    pub order: Order,
     /// How long the task was on screen.
     pub active_ms: i64,
     /// When, in Unix milliseconds.
@@ -98,6 +121,8 @@ pub struct Evidence {
     pub items: Vec<Judged>,
     /// Those of which one output is rated.
     pub rated: Vec<Rated>,
+    /// Those of which three outputs or more are ranked.
+    pub ranked: Vec<Ranked>,
     /// Answers to gold.
     pub gold: Vec<GoldAnswer>,
 }
@@ -141,43 +166,53 @@ impl Store {
                 })
             })
             .collect::<Result<_, AnnotateError>>()?;
-        let (items, rated) = judged(connection).await?;
+        let said = judged(connection).await?;
         Ok(Evidence {
             people,
-            items,
-            rated,
+            items: said.compared,
+            rated: said.rated,
+            ranked: said.ranked,
             gold,
         })
     }
 }
 
+/// Items of work, by what is asked about them.
+#[derive(Default)]
+struct Said {
+    compared: Vec<Judged>,
+    rated: Vec<Rated>,
+    ranked: Vec<Ranked>,
+}
+
 /// All items of work with at least one answer or a decision, in the order of import; withdrawn ones are left out.
-async fn judged(connection: &mut Connection) -> Result<(Vec<Judged>, Vec<Rated>), AnnotateError> {
+async fn judged(connection: &mut Connection) -> Result<Said, AnnotateError> {
     let mut answers = answers(connection).await?;
     let mut decisions = decisions(connection).await?;
     let sql = "SELECT item, name, state, image, turns, outputs, original_answer, question_type, models FROM items i \
                WHERE kind = 'work' AND state <> 'withdrawn' AND (n_answers > 0 OR state = 'decided') ORDER BY item";
     let rows = connection.rows(sql, values![]).await?;
-    let (mut compared, mut rated) = (Vec::new(), Vec::new());
+    let mut said = Said::default();
     for row in &rows {
         let item = row.int("item")?;
         let state = row.text("state")?;
         let name = row.text("name")?;
         let image = row.maybe_text("image")?;
         let turns = row.json("turns")?;
+        let original_answer = row.maybe_text("original_answer")?;
         let is_closed = matches!(state.as_str(), "complete" | "disputed" | "decided");
         let is_disputed = state == "disputed";
         let answers = answers.remove(&item).unwrap_or_default();
         let decision = decisions.remove(&item);
         let outputs: Vec<String> = row.json("outputs")?;
         match <[String; 2]>::try_from(outputs) {
-            Ok(outputs) => compared.push(Judged {
+            Ok(outputs) => said.compared.push(Judged {
                 item,
                 name,
                 image,
                 turns,
                 outputs,
-                original_answer: row.maybe_text("original_answer")?,
+                original_answer,
                 question_type: row.maybe_text("question_type")?,
                 models: row.maybe_json("models")?,
                 is_closed,
@@ -185,7 +220,18 @@ async fn judged(connection: &mut Connection) -> Result<(Vec<Judged>, Vec<Rated>)
                 answers,
                 decision,
             }),
-            Err(one) => rated.push(Rated {
+            Err(outputs) if outputs.len() > 2 => said.ranked.push(Ranked {
+                name,
+                image,
+                turns,
+                outputs,
+                original_answer,
+                is_closed,
+                is_disputed,
+                answers,
+                decision,
+            }),
+            Err(one) => said.rated.push(Rated {
                 name,
                 image,
                 turns,
@@ -197,16 +243,17 @@ async fn judged(connection: &mut Connection) -> Result<(Vec<Judged>, Vec<Rated>)
             }),
         }
     }
-    Ok((compared, rated))
+    Ok(said)
 }
 
 async fn answers(connection: &mut Connection) -> Result<BTreeMap<i64, Vec<Given>>, AnnotateError> {
-    let sql = "SELECT a.item, a.person, p.name, a.answer, a.shown_left, a.active_ms, a.answered_at \
+    let sql = "SELECT a.item, a.person, p.name, a.answer, a.shown_left, a.shown_order, a.active_ms, a.answered_at \
                FROM answers a JOIN items i ON i.item = a.item JOIN people p ON p.person = a.person \
                WHERE i.kind = 'work' AND i.state <> 'withdrawn' AND a.state = 'current' ORDER BY a.number";
     let mut answers: BTreeMap<i64, Vec<Given>> = BTreeMap::new();
     for row in connection.rows(sql, values![]).await? {
-        let given = given(&row, side(row.int("shown_left")?), row.int("active_ms")?)?;
+        // Of an answer that is rated, nobody asks where it stood.
+        let given = given(&row, order(&row, 2)?, row.int("active_ms")?)?;
         answers.entry(row.int("item")?).or_default().push(given);
     }
     Ok(answers)
@@ -217,16 +264,16 @@ async fn decisions(connection: &mut Connection) -> Result<HashMap<i64, Given>, A
                FROM decisions d JOIN people p ON p.person = d.person";
     let rows = connection.rows(sql, values![]).await?;
     rows.iter()
-        .map(|row| Ok((row.int("item")?, given(row, Side::First, 0)?)))
+        .map(|row| Ok((row.int("item")?, given(row, Order::as_given(2), 0)?)))
         .collect()
 }
 
-fn given(row: &Row, shown_left: Side, active_ms: i64) -> Result<Given, AnnotateError> {
+fn given(row: &Row, order: Order, active_ms: i64) -> Result<Given, AnnotateError> {
     Ok(Given {
         person: row.text("person")?,
         name: row.text("name")?,
         answer: row.json("answer")?,
-        shown_left,
+        order,
         active_ms,
         answered_at: row.int("answered_at")?,
     })

@@ -9,6 +9,7 @@ use super::{Rules, deliveries};
 use crate::answer::{Answer, Pick};
 use crate::error::{AnnotateError, Refusal};
 use crate::project::Dispute;
+use crate::ranking::pairs;
 
 /// Counts a new answer to an item of work, and closes the item when it was the last.
 pub(super) async fn count(
@@ -67,8 +68,31 @@ fn vote(answer: &Answer) -> (Pick, Option<bool>) {
     (answer.preference(), answer.rating.map(hallucinates))
 }
 
+/// Whether somebody has to decide between these rankings of the same answers. They have a majority where one of a pair is better
+/// for more than half, and no such majorities go in a circle.
+fn are_disputed(rule: Dispute, rankings: &[&[u8]]) -> bool {
+    let differ = rankings.windows(2).any(|two| two[0] != two[1]);
+    match rule {
+        Dispute::NoMajority => {
+            let n = rankings.first().map_or(0, |ranks| ranks.len());
+            let equal: Vec<(&[u8], f64)> = rankings.iter().map(|&ranks| (ranks, 1.0)).collect();
+            let said = pairs(n, &equal);
+            differ && (said.ordered.is_empty() || said.n_circular > 0)
+        }
+        Dispute::AnyDifference => differ,
+        Dispute::Never => false,
+    }
+}
+
 /// Whether somebody has to decide between these answers.
 fn is_disputed(rule: Dispute, answers: &[Answer]) -> bool {
+    let rankings = answers.iter();
+    let rankings: Vec<&[u8]> = rankings
+        .filter_map(|answer| answer.ranking.as_deref())
+        .collect();
+    if !rankings.is_empty() {
+        return are_disputed(rule, &rankings);
+    }
     let mut votes: BTreeMap<(Pick, Option<bool>), usize> = BTreeMap::new();
     for answer in answers {
         *votes.entry(vote(answer)).or_default() += 1;
@@ -91,6 +115,7 @@ mod tests {
             first,
             second,
             rating: None,
+            ranking: None,
             marks: Vec::new(),
             corrections: Corrections::default(),
             note: None,
@@ -119,6 +144,35 @@ mod tests {
         assert!(is_disputed(Dispute::AnyDifference, &rated(&[2, 3, 4])));
         assert!(!is_disputed(Dispute::NoMajority, &rated(&[2, 3, 4])));
         assert!(is_disputed(Dispute::NoMajority, &rated(&[2, 3])));
+    }
+
+    #[test]
+    fn rankings_disagree_where_no_pair_is_settled_or_pairs_go_in_a_circle() {
+        let asks = |rule, rankings: &[&[u8]]| {
+            let tie = (Pick::Tie, Some(Pick::Tie));
+            let answers = answers(&vec![tie; rankings.len()]).into_iter();
+            let ranked: Vec<Answer> = answers
+                .zip(rankings)
+                .map(|(answer, ranks)| Answer {
+                    ranking: Some(ranks.to_vec()),
+                    ..answer
+                })
+                .collect();
+            is_disputed(rule, &ranked)
+        };
+        // They agree that the third is worst, and on nothing else.
+        let two: [&[u8]; 2] = [&[1, 2, 3], &[2, 1, 3]];
+        assert!(!asks(Dispute::NoMajority, &two));
+        assert!(asks(Dispute::AnyDifference, &two));
+        let opposite: [&[u8]; 2] = [&[1, 2, 3], &[3, 2, 1]];
+        assert!(asks(Dispute::NoMajority, &opposite));
+        assert!(!asks(Dispute::Never, &opposite));
+        let circle: [&[u8]; 3] = [&[1, 2, 3], &[3, 1, 2], &[2, 3, 1]];
+        assert!(asks(Dispute::NoMajority, &circle));
+        // All alike for everybody is no dispute, though no answer is better.
+        let alike: [&[u8]; 2] = [&[1, 1, 1], &[1, 1, 1]];
+        assert!(!asks(Dispute::NoMajority, &alike));
+        assert!(!asks(Dispute::AnyDifference, &alike));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::together::{self, PAUSE, TRIES};
 use crate::error::AnnotateError;
 
 /// The steps: number, name, and the SQL of both dialects.
-const STEPS: [(i64, &str, &str, &str); 5] = [
+const STEPS: [(i64, &str, &str, &str); 6] = [
     (
         1,
         "start",
@@ -39,6 +39,12 @@ const STEPS: [(i64, &str, &str, &str); 5] = [
         "access",
         include_str!("../../migrations/sqlite/5_access.sql"),
         include_str!("../../migrations/postgres/5_access.sql"),
+    ),
+    (
+        6,
+        "rankings",
+        include_str!("../../migrations/sqlite/6_rankings.sql"),
+        include_str!("../../migrations/postgres/6_rankings.sql"),
     ),
 ];
 

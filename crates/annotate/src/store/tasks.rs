@@ -3,13 +3,13 @@
 use candor_data::{Side, Turn, shown};
 
 use super::claims::kind;
-use super::database::{Connection, Row, values};
+use super::database::{Connection, Row, json, values};
 use super::people::{Person, Stage};
 use super::{Rules, training};
-use crate::answer::Draft;
+use crate::answer::{Draft, Order};
 use crate::error::{AnnotateError, Refusal};
 use crate::project::Kind;
-use crate::task::{Expected, Pair, ShownTurn, Task, TaskKind};
+use crate::task::{Answers, Expected, ShownTurn, Task, TaskKind};
 
 /// A slot that was given to a person.
 pub(super) struct Held {
@@ -22,7 +22,7 @@ pub(super) struct Held {
     pub item_state: String,
     pub lease_until: i64,
     pub shown_from: Option<i64>,
-    pub shown_left: Side,
+    pub order: Order,
     /// Whether it came back: taken back by its author, or sent back by an adjudicator.
     pub again: bool,
     pub outputs: Vec<String>,
@@ -31,12 +31,12 @@ pub(super) struct Held {
 }
 
 const HELD_BY_ASSIGNMENT: &str = "\
-SELECT s.item, s.slot, s.attempt, s.assignment, s.state, s.lease_until, s.shown_from, s.shown_left, s.again, \
+SELECT s.item, s.slot, s.attempt, s.assignment, s.state, s.lease_until, s.shown_from, s.shown_left, s.shown_order, s.again, \
     i.kind, i.state AS item_state, i.outputs, i.expected, i.explanation \
 FROM slots s JOIN items i ON i.item = s.item WHERE s.assignment = $1 AND s.person = $2";
 
 const HELD_UNFINISHED: &str = "\
-SELECT s.item, s.slot, s.attempt, s.assignment, s.state, s.lease_until, s.shown_from, s.shown_left, s.again, \
+SELECT s.item, s.slot, s.attempt, s.assignment, s.state, s.lease_until, s.shown_from, s.shown_left, s.shown_order, s.again, \
     i.kind, i.state AS item_state, i.outputs, i.expected, i.explanation \
 FROM slots s JOIN items i ON i.item = s.item WHERE s.person = $1 AND s.state IN ('leased', 'open') \
 ORDER BY CASE WHEN s.again IS NULL THEN 1 ELSE 0 END, s.claimed_at, s.item";
@@ -54,7 +54,7 @@ impl Held {
             item_state: row.text("item_state")?,
             lease_until: row.maybe_int("lease_until")?.unwrap_or_default(),
             shown_from: row.maybe_int("shown_from")?,
-            shown_left: left(row, &outputs)?,
+            order: order(row, outputs.len())?,
             again: row.maybe_text("again")?.is_some(),
             outputs,
             expected: row.maybe_json("expected")?,
@@ -85,12 +85,20 @@ pub(super) fn side(number: i64) -> Side {
     }
 }
 
-/// Which output of a slot is on the left: an answer that is rated stands alone.
-fn left(row: &Row, outputs: &[String]) -> Result<Side, AnnotateError> {
-    if outputs.len() < 2 {
-        return Ok(Side::First);
+/// In which order the `n` answers of a slot or of a judgement stand: sides are kept of two, the whole order of more, and an
+/// answer that is rated stands alone.
+pub(super) fn order(row: &Row, n: usize) -> Result<Order, AnnotateError> {
+    if n < 2 {
+        return Ok(Order::as_given(n));
     }
-    Ok(side(row.maybe_int("shown_left")?.unwrap_or_default()))
+    let left = row.maybe_int("shown_left")?.unwrap_or_default();
+    let order = row.maybe_json("shown_order")?;
+    Ok(order.unwrap_or_else(|| Order::pair(side(left))))
+}
+
+/// An order as the database has it: none of two answers, of which it has the side.
+pub(super) fn kept(order: &Order) -> Option<String> {
+    (order.outputs().len() > 2).then(|| json(order))
 }
 
 /// What a person holds under this name, if it is theirs.
@@ -136,7 +144,7 @@ pub(super) async fn task(
     assignment: &str,
     was_held: bool,
 ) -> Result<Task, AnnotateError> {
-    let sql = "SELECT s.item, s.lease_until, s.shown_left, s.draft, s.again, i.kind, i.image, i.turns, i.outputs \
+    let sql = "SELECT s.item, s.lease_until, s.shown_left, s.shown_order, s.draft, s.again, i.kind, i.image, i.turns, i.outputs \
                FROM slots s JOIN items i ON i.item = s.item WHERE s.assignment = $1";
     let row = connection
         .row(sql, values![assignment])
@@ -144,7 +152,7 @@ pub(super) async fn task(
         .ok_or(Refusal::NotFound("task"))?;
     let turns: Vec<Turn> = row.json("turns")?;
     let outputs: Vec<String> = row.json("outputs")?;
-    let left = left(&row, &outputs)?;
+    let order = order(&row, outputs.len())?;
     let draft: Option<Draft> = row.maybe_json("draft")?;
     let n_images = shown::count(row.maybe_text("image")?.as_deref());
     let is_training = kind(&row.text("kind")?)? == Kind::Training;
@@ -162,11 +170,11 @@ pub(super) async fn task(
             .map(|number| format!("/api/assignments/{assignment}/image/{number}"))
             .collect(),
         turns: ShownTurn::all(&turns, n_images),
-        answers: Pair::of(&outputs, left),
-        draft: draft.map(|draft| draft.turned(left)),
+        answers: Answers::of(&outputs, &order),
+        draft: draft.map(|draft| draft.shown(&order)),
         returned: row
             .maybe_json("again")?
-            .and_then(|again: Again| again.returned(left)),
+            .and_then(|again: Again| again.returned(&order)),
         training: if is_training {
             Some(training::progress(connection, rules, person).await?)
         } else {
@@ -185,11 +193,11 @@ pub(super) struct Again {
 }
 
 impl Again {
-    fn returned(self, left: Side) -> Option<crate::task::Returned> {
+    fn returned(self, order: &Order) -> Option<crate::task::Returned> {
         let note = self.note?;
         Some(crate::task::Returned {
             note,
-            answer: self.answer.turned(left),
+            answer: self.answer.shown(order),
         })
     }
 }

@@ -44,8 +44,8 @@ pub(super) async fn feedback(
     Ok(Some(Feedback {
         correct: expected.is_met_by(answer),
         expected: Expected {
-            first: expected.first.turned(held.shown_left),
-            second: expected.second.map(|pick| pick.turned(held.shown_left)),
+            first: expected.first.turned(held.order.left()),
+            second: expected.second.map(|pick| pick.turned(held.order.left())),
         },
         explanation: held.explanation.clone(),
         n_done,

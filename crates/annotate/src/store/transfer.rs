@@ -44,10 +44,10 @@ const TABLES: [Table; 15] = [
     table!("items" by "item": text ["kind" "name" "fingerprint" "state" "image" "image_folder" "turns" "outputs"
         "original_answer" "expected" "explanation" "question_type" "models"]
         int ["item" "rank" "overlap" "n_answers"]),
-    table!("slots" by "item, slot": text ["state" "person" "assignment" "draft" "again" "note"]
+    table!("slots" by "item, slot": text ["state" "person" "assignment" "shown_order" "draft" "again" "note"]
         int ["item" "slot" "attempt" "rank" "lease_from" "lease_until" "claimed_at" "shown_from" "shown_left"]),
     table!("skips" by "item, person": text ["person" "reason" "note"] int ["item" "at" "solved"]),
-    table!("answers" by "number": text ["submission" "fingerprint" "person" "state" "answer"]
+    table!("answers" by "number": text ["submission" "fingerprint" "person" "state" "answer" "shown_order"]
         int ["number" "item" "slot" "attempt" "shown_left" "active_ms" "answered_at"]),
     table!("decisions" by "item": text ["person" "answer"] int ["item" "decided_at"]),
     table!("events" by "seq": text ["person" "kind" "data"] int ["seq" "at" "item"]),

@@ -99,6 +99,25 @@ fn several_images_and_a_rating() {
 }
 
 #[test]
+fn a_ranking() {
+    let Some(axe) = axe() else { return };
+    visit(Rules::default(), async |site, page| {
+        let mut item = Site::item(Kind::Work, 0);
+        let more = ["There is a cup.", "There is nothing on the table."];
+        item.outputs.extend(more.map(str::to_owned));
+        site.add(vec![item]).await;
+        let anna = site.person("anna", Role::Annotator).await;
+        page.go_as(site, &anna, "/annotate").await;
+        page.see("#question-ranking").await;
+        check(page, &axe, "answers without an order").await;
+        page.press(&["3", "0", "1", "2"]).await;
+        page.click("#ranked li:last-child .chip").await;
+        page.see("#ranking-moves").await;
+        check(page, &axe, "a ranking").await;
+    });
+}
+
+#[test]
 fn the_comparison() {
     let Some(axe) = axe() else { return };
     visit(Rules::default(), async |site, page| {

@@ -14,6 +14,7 @@ mod marking;
 mod modules;
 mod page;
 mod protocol;
+mod rankings;
 mod ratings;
 mod site;
 mod training;

@@ -42,7 +42,7 @@ fn words_are_marked_with_the_mouse() {
         page.press(&["1", ENTER]).await;
         page.read("#message-title", "All done").await;
         let given = site.answers(1).await.remove(0);
-        let which = if given.shown_left == Side::First {
+        let which = if given.order.left() == Side::First {
             Which::A
         } else {
             Which::B

@@ -385,6 +385,19 @@ impl Page {
             .expect("a drag");
     }
 
+    /// Drags one element to another, `dx` pixels beside its middle.
+    pub async fn drag(&self, from: &str, to: &str, dx: i64) {
+        let (from, to) = (self.see(from).await, self.see(to).await);
+        self.driver
+            .action_chain()
+            .click_and_hold_element(&from)
+            .move_to_element_with_offset(&to, dx, 0)
+            .release()
+            .perform()
+            .await
+            .expect("a drag");
+    }
+
     async fn cdp(&self, method: &str, parameters: Value) {
         self.driver
             .cdp()

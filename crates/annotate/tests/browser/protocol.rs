@@ -129,10 +129,10 @@ fn everything_is_done_by_keyboard() {
             .collect();
         let good = (Pick::A, None);
         assert_eq!(picks, [good, good, (Pick::Tie, Some(Pick::Tie)), good]);
-        let third = said[2].answer.clone().turned(said[2].shown_left);
+        let third = said[2].answer.clone().turned(said[2].order.left());
         assert_eq!(third.corrections.a.as_deref(), Some("120sfzm? One cup."));
         assert_eq!(third.note.as_deref(), Some("dark"));
-        let last = said[3].answer.clone().turned(said[3].shown_left);
+        let last = said[3].answer.clone().turned(said[3].order.left());
         let marks: Vec<_> = last
             .marks
             .iter()

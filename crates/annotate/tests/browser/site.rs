@@ -59,7 +59,7 @@ impl Site {
             "title = \"Kitchens\"\ndatabase = \"annotate.sqlite\"\nseed = 5\n\
              [server]\nlisten = \"{address}\"\npublic_url = \"{url}\"\n{own}\
              [protocol]\noverlap = {overlap}\ngold_rate = {gold_rate:?}\nmin_reading_secs = {min_reading_secs}\n\
-             dispute = \"any_difference\"\nheartbeat_secs = 2\n\
+             dispute = \"any_difference\"\nranking_ties = true\nheartbeat_secs = 2\n\
              [training]\npass_mark = 0.6\nattempts = 2\n\
              [guidelines]\ntext = \"# Look first\\n\\n1. Read *both* answers.\\n2. Compare them.\\n\"\n"
         );
@@ -244,6 +244,7 @@ pub fn first(first: Pick) -> Answer {
         first,
         second: None,
         rating: None,
+        ranking: None,
         marks: Vec::new(),
         corrections: Corrections::default(),
         note: None,

@@ -36,7 +36,7 @@ fn the_last_answer_is_taken_back_and_given_anew() {
         page.press(&[ENTER]).await;
         page.read("#message-title", "All done").await;
         for given in site.answers(2).await {
-            assert_eq!(given.answer.turned(given.shown_left).first, Pick::B);
+            assert_eq!(given.answer.turned(given.order.left()).first, Pick::B);
         }
     });
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use candor_annotate::Refusal;
 use candor_annotate::answer::{Answer, Draft, Mark, MarkType, Pick, Which};
 use candor_annotate::store::{Role, Submission};
-use candor_data::Side;
 
 use crate::office::{Office, bad, first, good, on_both, refusal};
 
@@ -126,7 +125,7 @@ on_both! {
         }
         for item in office.store.evidence().await.unwrap().items {
             let given = &item.answers[0];
-            lefts[given.shown_left.index()] += 1;
+            lefts[given.order.left().index()] += 1;
             assert_eq!(given.answer.first, Pick::A, "the good one is the first output");
             assert_eq!(given.answer.marks[0].answer, Which::A);
             assert_eq!(given.answer.corrections.b.as_deref(), Some("of the bad one"));
@@ -272,6 +271,7 @@ on_both! {
         let given = office.store.evidence().await.unwrap().items.remove(0).answers.remove(0);
         assert_eq!(given.answer.note, said.note);
         assert_eq!(given.name, "anna <b>");
-        assert!(matches!(given.shown_left, Side::First | Side::Second));
+        let left = usize::from(shown != [task.answers.a.as_str(), task.answers.b.as_deref().unwrap()]);
+        assert_eq!(given.order.left().index(), left);
     };
 }

@@ -13,6 +13,7 @@ mod people;
 mod postgres;
 mod protocol;
 mod quality;
+mod rankings;
 mod ratings;
 mod replicas;
 mod transfers;

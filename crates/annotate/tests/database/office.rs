@@ -206,6 +206,7 @@ pub fn first(pick: Pick) -> Answer {
         first: pick,
         second: (pick == Pick::Tie).then_some(Pick::Tie),
         rating: None,
+        ranking: None,
         marks: Vec::new(),
         corrections: Corrections::default(),
         note: None,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use candor_annotate::answer::Answer;
 use candor_annotate::clock::ManualClock;
 use candor_annotate::project::{Kind, Project};
 use candor_annotate::store::{Claim, Guest, NewItem, Role, Serving, Store, Submission};
@@ -192,7 +193,13 @@ async fn what_two_servers_do_at_once_is_done_once() {
     let other = beside(&office, office.project.seed).await;
     let items = || {
         (0..40)
-            .map(|i| item(Kind::Work, &format!("w-{i}"), None))
+            .map(|i| {
+                let mut item = item(Kind::Work, &format!("w-{i}"), None);
+                // Half of them are ranked.
+                item.outputs
+                    .extend((i % 2 == 0).then(|| "third".to_owned()));
+                item
+            })
             .collect()
     };
     let from = Path::new("test");
@@ -214,10 +221,18 @@ async fn what_two_servers_do_at_once_is_done_once() {
     let anna = office.person("anna", Role::Annotator).await;
     for i in 0..20 {
         let task = office.claim(&anna).await.unwrap();
+        let answer = if task.answers.more.is_empty() {
+            first(candor_annotate::answer::Pick::A)
+        } else {
+            Answer {
+                ranking: Some(vec![2, 3, 1]),
+                ..first(candor_annotate::answer::Pick::Tie)
+            }
+        };
         let sent = Submission {
             assignment: task.assignment,
             id: format!("id-{i}"),
-            answer: first(candor_annotate::answer::Pick::A),
+            answer,
             active_ms: 1000,
         };
         let (one, two) = tokio::join!(

@@ -1,19 +1,21 @@
 //! Databases that are copied, moved, upgraded, served.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use candor_annotate::AnnotateError;
+use candor_annotate::answer::{Answer, Pick};
 use candor_annotate::clock::ManualClock;
 use candor_annotate::project::{Kind, Project};
-use candor_annotate::store::{NewToken, Role, Scope, Store, VERSION};
+use candor_annotate::store::{NewItem, NewToken, Role, Scope, Store, VERSION};
 use sha2::{Digest as _, Sha256};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use tokio::time::sleep;
 
-use crate::office::{Office, bad, first, good};
+use crate::office::{Office, bad, first, good, item};
 
 /// An office with something in every table.
 async fn busy() -> Office {
@@ -29,6 +31,26 @@ async fn busy() -> Office {
         .unwrap();
     office.work_through(&people[0], good).await;
     office.work_through(&people[1], bad).await;
+    let several = NewItem {
+        outputs: ["x", "y", "z"].map(str::to_owned).to_vec(),
+        ..item(Kind::Work, "several", None)
+    };
+    let imported = office.store.import(Path::new("test"), vec![several]).await;
+    assert_eq!(imported.unwrap(), 1);
+    let task = loop {
+        let task = office.claim(&people[0]).await.unwrap();
+        if !task.answers.more.is_empty() {
+            break task;
+        }
+        // Gold that was not drawn before.
+        let said = first(good(&task));
+        office.answer(&people[0], &task, said).await.unwrap();
+    };
+    let ranked = Answer {
+        ranking: Some(vec![3, 1, 2]),
+        ..first(Pick::Tie)
+    };
+    office.answer(&people[0], &task, ranked).await.unwrap();
     let judge = office.person("judge", Role::Adjudicator).await;
     let item = office.store.queue(&judge).await.unwrap().items[0].item;
     office
@@ -182,7 +204,7 @@ async fn a_file_has_one_server() {
 }
 
 /// The steps that were released, with their hashes: a released step is never edited.
-const RELEASED: [(i64, &str, &str, [&str; 2]); 5] = [
+const RELEASED: [(i64, &str, &str, [&str; 2]); 6] = [
     (
         1,
         include_str!("../../migrations/sqlite/1_start.sql"),
@@ -226,6 +248,15 @@ const RELEASED: [(i64, &str, &str, [&str; 2]); 5] = [
         [
             "797e50fdde91f306c7c7a57d62a6688df500ce1d5cfabcbc3e82dc88fd2bbfd6",
             "797e50fdde91f306c7c7a57d62a6688df500ce1d5cfabcbc3e82dc88fd2bbfd6",
+        ],
+    ),
+    (
+        6,
+        include_str!("../../migrations/sqlite/6_rankings.sql"),
+        include_str!("../../migrations/postgres/6_rankings.sql"),
+        [
+            "5ed3ffa6fb5649ea8e633d060efc598de0d357cc09a973f644b7ed4ef45d71fa",
+            "5ed3ffa6fb5649ea8e633d060efc598de0d357cc09a973f644b7ed4ef45d71fa",
         ],
     ),
 ];

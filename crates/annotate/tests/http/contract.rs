@@ -113,7 +113,8 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str) {
     }
 }
 
-fn check_reply(method: &str, path: &str, value: &Value) {
+/// Checks a reply against the schema of its route.
+pub fn check_reply(method: &str, path: &str, value: &Value) {
     let root = openapi();
     let schema =
         &root["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"];

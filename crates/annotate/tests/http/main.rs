@@ -7,6 +7,7 @@ mod forms;
 mod oidc;
 mod projects;
 mod provider;
+mod rankings;
 mod safety;
 mod sessions;
 mod several_images;

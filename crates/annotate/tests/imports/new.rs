@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candor_annotate::clock::SystemClock;
-use candor_annotate::project::{ImportFormat, Project, Questions};
+use candor_annotate::project::{ImportFormat, Project, Questions, Ranking};
 use candor_annotate::store::Store;
 use candor_annotate::{command, import};
 use candor_data::ComparisonFormat;
@@ -79,4 +79,75 @@ fn what_could_not_be_shown_is_told_and_nothing_is_left() {
     let refused = command::new(&file, &images, &out, 0).unwrap_err();
     assert!(refused.to_string().contains("pairs.json"), "{refused}");
     assert!(!out.exists());
+}
+
+/// A row of candidates about `image`, as `candor sample` writes it.
+fn sampled(id: &str, image: &str, outputs: [&str; 2]) -> String {
+    let sampling = json!({
+        "model": "m", "model_fingerprint": "f", "seed": 0, "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 9, "batch_rows": 4,
+        "chunk": 8, "index": 0, "finished": [true, true], "n_tokens": [1, 1],
+    });
+    let row = json!({
+        "id": id, "image": image, "outputs": outputs, "sampling": sampling,
+        "conversations": [{"from": "human", "value": "<image>\nWhat is it?"}],
+    });
+    row.to_string() + "\n"
+}
+
+#[test]
+fn answers_of_several_files_to_one_prompt_are_ranked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, images) = given(folder.path());
+    let [one, other] = ["one.jsonl", "other.jsonl"].map(|name| folder.path().join(name));
+    let rows = sampled("p-0", "0.png", ["A cup.", "A dog."])
+        + &sampled("q-1", "1.png", ["A cat.", "A cat."]);
+    std::fs::write(&one, rows).unwrap();
+    let rows = sampled("q-1", "1.png", ["A cow.", "A cat."])
+        + &sampled("p-0", "0.png", [" A cup. ", "A pot."]);
+    std::fs::write(&other, rows).unwrap();
+    let out = folder.path().join("project");
+    let files = [one, other];
+    let made = command::new_ranking(&files, &images, &out, 7, true).unwrap();
+    // Of the second prompt two answers differ, which are none to rank.
+    assert_eq!((made.n_new, made.n_equal), (1, 1));
+    let project = Project::read(&out.join("project.toml")).unwrap();
+    assert_eq!((project.seed, project.protocol.ranking_ties), (7, true));
+    assert_eq!(project.imports[0].format, ImportFormat::AnswerSets);
+    assert_eq!(project.ranking, Ranking::default());
+    assert!(project.guidelines().unwrap().contains("false things"));
+    let read = import::read(
+        &project,
+        &project.imports[0],
+        &out.join("answer-sets.jsonl"),
+    )
+    .unwrap();
+    assert_eq!(read.items[0].name, "p-0");
+    assert_eq!(read.items[0].outputs, ["A cup.", "A dog.", "A pot."]);
+
+    let nothing = folder.path().join("nothing");
+    let refused = command::new_ranking(&files[..1], &images, &nothing, 7, true).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("none of 2 prompts has 3 different answers"),
+        "{refused}"
+    );
+    let many: String = (0..5)
+        .map(|i| {
+            sampled(
+                &format!("p-{i}"),
+                "0.png",
+                [&format!("{i}"), &format!("not {i}")],
+            )
+        })
+        .collect();
+    std::fs::write(&files[0], many).unwrap();
+    let refused = command::new_ranking(&files, &images, &nothing, 7, true).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("12 different answers to the prompt of \"p-0\""),
+        "{refused}"
+    );
+    assert!(!nothing.exists());
 }

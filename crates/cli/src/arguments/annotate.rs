@@ -9,13 +9,19 @@ use clap::Subcommand;
 pub enum AnnotateCommand {
     /// Make a project of a file of comparisons and a folder of images, ready to serve.
     #[command(
-        after_help = "Example:\n  candor annotate new runs/demo/sample/candidates.jsonl --images runs/demo/world/images \
-                            --out runs/people\n\n\
+        after_help = "Examples:\n  candor annotate new runs/demo/sample/candidates.jsonl --images runs/demo/world/images \
+                            --out runs/people\n  \
+                            candor annotate new runs/demo/sample/candidates.jsonl runs/demo/sample-1/candidates.jsonl --rank strict \
+                            --images runs/demo/world/images --out runs/rankings\n\n\
                             Edit project.toml and guidelines.md there, then open it with `candor annotate serve`."
     )]
     New {
         /// The comparisons: what `candor sample` wrote, or any format that `candor reward` reads.
-        candidates: PathBuf,
+        #[arg(required = true)]
+        candidates: Vec<PathBuf>,
+        /// Let people rank the three to eight answers that all files together, of candidates or answer sets, have to one prompt.
+        #[arg(long, value_enum)]
+        rank: Option<Rank>,
         /// The folder of the images.
         #[arg(long)]
         images: PathBuf,
@@ -91,6 +97,15 @@ pub enum AnnotateCommand {
         #[arg(long)]
         to: String,
     },
+}
+
+/// Whether answers that people rank may be alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Rank {
+    /// Each answer has a rank of its own.
+    Strict,
+    /// Answers may share a rank.
+    Ties,
 }
 
 /// Roles that an invitation gives.

@@ -207,6 +207,8 @@ pub enum DataFormat {
     Argilla,
     /// Answer pairs that wait to be compared.
     Candidates,
+    /// Three to eight answers that wait to be put in order.
+    AnswerSets,
     /// Image to captions (facts).
     Captions,
     /// PPO prompts, JSON or parquet.

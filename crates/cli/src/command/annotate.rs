@@ -8,22 +8,34 @@ use candor_annotate::new;
 use candor_annotate::store;
 
 use super::stage::{program, quoted};
-use crate::arguments::{Aggregate, AnnotateCommand, ExportFormat, Role};
+use crate::arguments::{Aggregate, AnnotateCommand, ExportFormat, Rank, Role};
 
 /// Runs a `candor annotate` command.
 pub fn run(command: AnnotateCommand) -> anyhow::Result<()> {
     match command {
         AnnotateCommand::New {
             candidates,
+            rank,
             images,
             out,
             seed,
         } => {
-            let made = command::new(&candidates, &images, &out, seed)?;
+            let (made, what) = match (rank, candidates.as_slice()) {
+                (Some(rank), files) => {
+                    let ties = rank == Rank::Ties;
+                    let made = command::new_ranking(files, &images, &out, seed, ties)?;
+                    (made, "sets of answers")
+                }
+                (None, [file]) => (command::new(file, &images, &out, seed)?, "pairs of answers"),
+                (None, files) => anyhow::bail!(
+                    "{} files of comparisons; name one, or give --rank to let people rank the answers of all to each prompt",
+                    files.len()
+                ),
+            };
             let project = out.join(new::FILE);
-            println!("{}: {} pairs of answers", project.display(), made.n_new);
+            println!("{}: {} {what}", project.display(), made.n_new);
             eprintln!(
-                "annotate: edit it and guidelines.md beside it, then let people compare them: {} annotate serve {}",
+                "annotate: edit it and guidelines.md beside it, then let people judge them: {} annotate serve {}",
                 program(),
                 quoted(&project.display().to_string())
             );
@@ -67,12 +79,20 @@ pub fn export_to(
 ) -> anyhow::Result<String> {
     let exported = command::export(project, format, aggregate)?;
     candor_data::atomic::write(out, exported.text.as_bytes())?;
-    Ok(format!(
+    let mut said = vec![format!(
         "{}: {} rows, {} items undecided",
         out.display(),
         exported.n_rows,
         exported.n_undecided
-    ))
+    )];
+    said.extend(exported.ranked.map(|ranked| ranked.to_string()));
+    if exported.n_unfit > 0 {
+        said.push(format!(
+            "left out {} items whose answers were ranked, for which the format has no place",
+            exported.n_unfit
+        ));
+    }
+    Ok(said.join("; "))
 }
 
 impl From<Role> for store::Role {

@@ -13,7 +13,7 @@ use candor_data::formats::images::Embedded;
 use candor_data::formats::tools::{Taken, argilla, label_studio};
 use candor_data::formats::trl::{messages, unpaired};
 use candor_data::formats::{
-    ImageId, ImageNames, a_okvqa, amber, answers, captions, coco, flickr30k, folder,
+    ImageId, ImageNames, a_okvqa, amber, answer_sets, answers, captions, coco, flickr30k, folder,
     hallusion_bench, images, llava, mmbench, mme, mmhal, object_hal_bench, own_set, pope,
     ppo_prompts, ratings, scores, vqa_v2,
 };
@@ -169,6 +169,9 @@ fn read(
         DataFormat::Llava => conversations(file, false, &mut keeping(embedded, decodes))?,
         DataFormat::Messages => conversations(file, true, &mut keeping(embedded, decodes))?,
         DataFormat::Candidates => compared(ComparisonFormat::Candidates)?,
+        DataFormat::AnswerSets => Content::new("sets of answers", &answer_sets::read(file)?, |r| {
+            r.image.clone()
+        }),
         DataFormat::Preference => compared(ComparisonFormat::Llava)?,
         DataFormat::PreferenceLog => compared(ComparisonFormat::PreferenceLog)?,
         DataFormat::Trl => compared(ComparisonFormat::Trl)?,

@@ -228,6 +228,13 @@ fn told(path: &Path, of: &str, fields: &BTreeSet<String>) -> Result<ComparisonFo
             let are_rated = ["completion", "label"]
                 .iter()
                 .all(|&field| fields.contains(field));
+            let are_sets = ["conversations", "outputs"]
+                .iter()
+                .all(|&field| fields.contains(field));
+            if let (DataError::Field { remedy, .. }, true) = (&mut error, are_sets) {
+                *remedy = "outputs that nothing is said of may be answer sets, which people rank: candor annotate new --rank"
+                    .into();
+            }
             if let (DataError::Field { remedy, .. }, true) = (&mut error, are_rated) {
                 *remedy = "answers by themselves with labels are for KTO: name the file in data.rated of a recipe of candor dpo"
                     .into();

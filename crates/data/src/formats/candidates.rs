@@ -4,6 +4,7 @@
 //! The public format of preferences has no place for pairs that nobody has judged yet; annotators, human or
 //! simulated, read this one and write `preference` and `preference_log`.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -109,6 +110,24 @@ impl From<Candidate> for Comparison {
             severity: None,
         }
     }
+}
+
+/// The rows of each prompt (the same image and turns) together, the prompts in the order of their first row. Rows of several
+/// files, which a recipe with other seeds sampled, hold more than two answers to a prompt.
+#[must_use]
+pub fn by_prompt(rows: Vec<Candidate>) -> Vec<Vec<Candidate>> {
+    let mut prompts: Vec<Vec<Candidate>> = Vec::new();
+    let mut places: HashMap<(Option<String>, Vec<Turn>), usize> = HashMap::new();
+    for row in rows {
+        let place = *places
+            .entry((row.image.clone(), row.turns.clone()))
+            .or_insert_with(|| {
+                prompts.push(Vec::new());
+                prompts.len() - 1
+            });
+        prompts[place].push(row);
+    }
+    prompts
 }
 
 /// What is wrong with a row, if anything is.

@@ -1,17 +1,20 @@
-//! Files of other annotation tools, as comparisons: tasks with two answers, and what people said of them there.
+//! Files of other annotation tools, as comparisons: tasks with two answers, and what people said of them there. Argilla's may have
+//! several answers to put in order, too.
 //!
 //! Such tools call the parts of a task whatever a project calls them. Names that are common are known here (`QUESTIONS`,
 //! `ANSWERS`, `IMAGES`), others are not guessed at: a task without a question and two answers is refused, and everything else in it is
-//! counted by its name as left behind. A judgement is taken over where all who judged a task prefer the same answer. Files hold images by
-//! addresses: one that is a path is kept, of others the last part of the path is the name, which no two of a file may share.
+//! counted by its name as left behind, but for a third answer, which is refused: whoever judged it judged another task. A judgement is
+//! taken over where all who judged a task prefer the same answer. Files hold images by addresses: one that is a path is kept, of others the last part of the path is the name, which no two of a file may share.
 
 pub mod argilla;
 pub mod label_studio;
+mod several;
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
+pub use self::several::TakenSets;
 use super::preference_log::context_fault;
 use super::table::Fault;
 use crate::comparison::{Comparison, Judgement};
@@ -32,6 +35,17 @@ const ANSWERS: [[&str; 2]; 8] = [
     ["output_1", "output_2"],
     ["text1", "text2"],
 ];
+/// What a third answer is called beside each of [`ANSWERS`].
+const THIRDS: [&str; 8] = [
+    "answer_c",
+    "answer_3",
+    "answer3",
+    "response_c",
+    "response_3",
+    "response3",
+    "output_3",
+    "text3",
+];
 /// What the image, or a list of images, may be called.
 const IMAGES: [&str; 2] = ["image", "images"];
 
@@ -51,11 +65,15 @@ impl Taken {
     /// What was left behind, for people; none where nothing was.
     #[must_use]
     pub fn left_behind_in_words(&self) -> Option<String> {
-        let counted = |(name, n): (&String, &usize)| format!("{name} ({n})");
-        let names: Vec<String> = self.left_behind.iter().map(counted).collect();
-        let names = names.join(", ");
-        (!names.is_empty()).then(|| format!("left behind, by name and number: {names}"))
+        in_words(&self.left_behind)
     }
+}
+
+fn in_words(left_behind: &BTreeMap<String, usize>) -> Option<String> {
+    let counted = |(name, n): (&String, &usize)| format!("{name} ({n})");
+    let names: Vec<String> = left_behind.iter().map(counted).collect();
+    let names = names.join(", ");
+    (!names.is_empty()).then(|| format!("left behind, by name and number: {names}"))
 }
 
 /// What is known of a file while it is read.
@@ -155,33 +173,27 @@ struct Task {
 impl Task {
     /// The task in these fields; `of` is what the file calls the object that they are in.
     fn of(fields: &Map<String, Value>, of: &str, reading: &mut Reading) -> Result<Self, Fault> {
-        let field = |name: &str| format!("{of}.{name}");
         let has = |name: &str| fields.contains_key(name);
-        let question = QUESTIONS.into_iter().find(|name| has(name));
-        let question = question.ok_or_else(|| missing(of, &QUESTIONS))?;
         let names = ANSWERS
             .into_iter()
             .find(|names| names.iter().all(|name| has(name)));
         let firsts = ANSWERS.map(|[first, _]| first);
         let names = names.ok_or_else(|| missing(of, &firsts))?;
-        let image = IMAGES.into_iter().find(|name| has(name));
-        let known = [question, names[0], names[1], "id"]
-            .into_iter()
-            .chain(image);
-        let known: Vec<&str> = known.collect();
-        for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            reading.leave(field(name));
+        let mut all = ANSWERS.into_iter().zip(THIRDS);
+        let third = all.find(|(both, third)| *both == names && has(third));
+        if let Some((_, third)) = third {
+            let found = "found a third answer, expected two: several are ranked, which rows of answer sets are for";
+            return Err((format!("{of}.{third}"), found.to_owned()));
         }
-        let image = match image.map(|name| (name, &fields[name])) {
-            None | Some((_, Value::Null)) => None,
-            Some((name, value)) => {
-                shown_by(value, reading).map_err(|found| (field(name), found))?
-            }
-        };
-        Ok(Self {
-            id: fields.get("id").and_then(text_of),
+        let Asked {
+            id,
             image,
-            question: text(fields, of, question)?,
+            question,
+        } = asked(fields, of, &names, reading)?;
+        Ok(Self {
+            id,
+            image,
+            question,
             outputs: [text(fields, of, names[0])?, text(fields, of, names[1])?],
             names,
         })
@@ -195,15 +207,8 @@ impl Task {
         votes: &[Vote],
         reading: &mut Reading,
     ) -> Result<Comparison, Fault> {
-        let question = if self.question.contains(IMAGE_PLACEHOLDER) {
-            self.question
-        } else {
-            let places =
-                format!("{IMAGE_PLACEHOLDER}\n").repeat(shown::count(self.image.as_deref()));
-            places + &self.question
-        };
-        let turns = vec![Turn::human(question)];
         let image = self.image.as_deref();
+        let turns = turns_of(self.question, image);
         let [first, second] = &self.outputs;
         let fault = context_fault(&turns, image)
             .or_else(|| placeholder_fault(&turns, image, [first, second]));
@@ -243,6 +248,53 @@ impl Task {
             _ => None,
         }
     }
+}
+
+/// What a task asks.
+struct Asked {
+    id: Option<String>,
+    image: Option<String>,
+    question: String,
+}
+
+/// What is asked in these fields, of which those of the names `answers` are known; the others are left behind.
+fn asked(
+    fields: &Map<String, Value>,
+    of: &str,
+    answers: &[&str],
+    reading: &mut Reading,
+) -> Result<Asked, Fault> {
+    let has = |name: &str| fields.contains_key(name);
+    let question = QUESTIONS.into_iter().find(|name| has(name));
+    let question = question.ok_or_else(|| missing(of, &QUESTIONS))?;
+    let image = IMAGES.into_iter().find(|name| has(name));
+    let known = |name: &str| {
+        name == question || name == "id" || image == Some(name) || answers.contains(&name)
+    };
+    for name in fields.keys().filter(|name| !known(name)) {
+        reading.leave(format!("{of}.{name}"));
+    }
+    let image = match image.map(|name| (name, &fields[name])) {
+        None | Some((_, Value::Null)) => None,
+        Some((name, value)) => {
+            shown_by(value, reading).map_err(|found| (format!("{of}.{name}"), found))?
+        }
+    };
+    Ok(Asked {
+        id: fields.get("id").and_then(text_of),
+        image,
+        question: text(fields, of, question)?,
+    })
+}
+
+/// A question as a conversation: images that it has no place for come before it.
+fn turns_of(question: String, image: Option<&str>) -> Vec<Turn> {
+    let question = if question.contains(IMAGE_PLACEHOLDER) {
+        question
+    } else {
+        format!("{IMAGE_PLACEHOLDER}\n").repeat(shown::count(image)) + &question
+    };
+    vec![Turn::human(question)]
 }
 
 /// The judgement where everybody prefers the same answer: by the first question if it decided for all of them.

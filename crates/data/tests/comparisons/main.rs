@@ -97,6 +97,8 @@ fn nothing_is_guessed() {
         assert!(said.contains(part), "{part} in {said}");
         assert!(said.contains("docs/formats.md, \"Comparisons\""), "{said}");
     }
+    let said = told(br#"{"id": "s", "conversations": [], "outputs": []}"#).unwrap_err();
+    assert!(said.contains("candor annotate new --rank"), "{said}");
     // What KTO has a place for is shown there.
     let said = told(br#"{"prompt": "Q", "completion": "A", "label": true}"#).unwrap_err();
     assert!(said.contains("name the file in data.rated"), "{said}");

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use candor_data::DataError;
 use candor_data::formats::{
-    a_okvqa, amber, answers, candidates, captions, coco, flickr30k, hallusion_bench, llava,
-    llava_bench, mmbench, mme, mmhal, own_set, pope, ppo_prompts, preference, preference_log,
-    ratings, scores, trl, vqa_v2,
+    a_okvqa, amber, answer_sets, answers, candidates, captions, coco, flickr30k, hallusion_bench,
+    llava, llava_bench, mmbench, mme, mmhal, own_set, pope, ppo_prompts, preference,
+    preference_log, ratings, scores, trl, vqa_v2,
 };
 
 /// Reads a file and forgets what was in it.
@@ -57,6 +57,8 @@ pub const PREFERENCE: &str = r#"[
 {"id":"a","image":"a.jpg","conversations":[[{"from":"human","value":"Q"},{"from":"gpt","value":"A"}]],"output_1":{"from":"gpt","value":"1"},"output_2":{"value":"2"},"preference":1,"hallucination":true},
 {"id":"b","image":"b.jpg","conversations":[{"from":"human","value":"Q"},{"from":"gpt","value":"A"}],"output_1":{"value":"one"},"output_2":{"value":"two"},"preference":2,"hallucination":false}
 ]"#;
+pub const SETS: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"from":"human","value":"<image>\nQ"}],"original_answer":"A","outputs":["1","2","3"],"extra":1}
+{"id":"b","conversations":[{"from":"human","value":"Q"}],"outputs":["1","2","3","4","5","6","7","8"]}"#;
 pub const RATINGS: &str = r#"{"id":"a","image":"a.jpg","question":"Q","answer":"A","ratings":[{"annotator":"x","rating":6,"unix_secs":1}]}
 {"id":"b","question":"Q","answer":"","ratings":[],"decided":2}"#;
 pub const LOG: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"from":"human","value":"Q"}],"outputs":["1","2"],"fewer_hallucinations":"first"}
@@ -844,6 +846,29 @@ pub const CASES: &[Case] = &[
                 &["line 2", "`ratings`", "found none"],
             ),
             (r#""id":"b""#, r#""id":"a""#, &["line 2", "duplicate id a"]),
+        ],
+    },
+    Case {
+        name: "answer-sets.jsonl",
+        read: reader!(answer_sets::read),
+        valid: SETS,
+        damages: &[
+            (
+                r#"["1","2","3"]"#,
+                r#"["1","2"]"#,
+                &["line 1", "`outputs`", "found 2 answers, expected 3 to 8"],
+            ),
+            (
+                r#""8"]"#,
+                r#""8","9"]"#,
+                &["line 2", "`outputs`", "found 9 answers"],
+            ),
+            (r#""id":"b""#, r#""id":"a""#, &["line 2", "duplicate id a"]),
+            (
+                r#"{"from":"human","value":"Q"}"#,
+                r#"{"from":"human","value":"Q"},{"from":"gpt","value":"A"}"#,
+                &["line 2", "`conversations`", "last turn of gpt"],
+            ),
         ],
     },
     Case {

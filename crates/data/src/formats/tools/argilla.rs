@@ -11,10 +11,12 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::super::answer_sets::AnswerSet;
 use super::super::rows;
 use super::super::table::{Fault, Numbering, Table};
 use super::super::text::{self, Format};
-use super::{Reading, Taken, Task, Vote, text_of};
+use super::several::set;
+use super::{Reading, Taken, TakenSets, Task, Vote, text_of};
 use crate::comparison::Comparison;
 use crate::error::DataError;
 use crate::preference::Verdict;
@@ -59,6 +61,47 @@ struct Person {
 /// # Errors
 /// The file cannot be read, or a record has no question or no two answers.
 pub fn read(path: &Path) -> Result<Taken, DataError> {
+    let mut reading = Reading::default();
+    let rows = each(
+        path,
+        |row: &Comparison| row.id.as_str(),
+        |i, row| comparison(i, row, &mut reading),
+    )?;
+    Ok(reading.taken(rows))
+}
+
+/// Reads a file of records with three to eight answers each. What people said of them is left behind and counted.
+///
+/// # Errors
+/// The file cannot be read, or a record has no question or another number of answers.
+pub fn read_sets(path: &Path) -> Result<TakenSets, DataError> {
+    let mut reading = Reading::default();
+    let rows = each(
+        path,
+        |row: &AnswerSet| row.id.as_str(),
+        |i, row| {
+            leave_others(&row, &mut reading);
+            for (question, responses) in row.responses.iter().flatten() {
+                for _ in responses {
+                    reading.leave(format!("responses.{question}"));
+                }
+            }
+            let id = row.id.as_ref().and_then(text_of);
+            set(&row.fields, "fields", (i, id), &mut reading)
+        },
+    )?;
+    Ok(TakenSets {
+        rows,
+        left_behind: reading.left_behind,
+    })
+}
+
+/// What `make` makes of each record; no two have one id.
+fn each<T>(
+    path: &Path,
+    id: impl Fn(&T) -> &str,
+    mut make: impl FnMut(usize, Row) -> Result<T, Fault>,
+) -> Result<Vec<T>, DataError> {
     let content = text::read(path, &FORMAT)?;
     let (rows, lines): (Vec<Row>, Option<Vec<usize>>) = if content.trim_start().starts_with('[') {
         (rows::list(path, &content, &FORMAT)?, None)
@@ -73,34 +116,37 @@ pub fn read(path: &Path) -> Result<Taken, DataError> {
         numbering: numbering(),
         rows: &[],
     };
-    let mut reading = Reading::default();
-    let mut taken = Vec::with_capacity(rows.len());
+    let mut made = Vec::with_capacity(rows.len());
     for (i, row) in rows.into_iter().enumerate() {
-        let made = comparison(i, row, &mut reading);
-        taken.push(made.map_err(|fault| table.refusal(i, fault))?);
+        made.push(make(i, row).map_err(|fault| table.refusal(i, fault))?);
     }
     let table = Table {
         path,
         format: &FORMAT,
         numbering: numbering(),
-        rows: &taken,
+        rows: &made,
     };
-    table.unique("id", |row| row.id.as_str())?;
-    Ok(reading.taken(taken))
+    table.unique("id", id)?;
+    Ok(made)
 }
 
-fn comparison(i: usize, row: Row, reading: &mut Reading) -> Result<Comparison, Fault> {
-    let task = Task::of(&row.fields, "fields", reading)?;
+/// Counts what no record is taken over with.
+fn leave_others(row: &Row, reading: &mut Reading) {
     let others = [
-        ("suggestions", row.suggestions),
-        ("metadata", row.metadata),
-        ("vectors", row.vectors),
+        ("suggestions", &row.suggestions),
+        ("metadata", &row.metadata),
+        ("vectors", &row.vectors),
     ];
     for (of, names) in others {
         for name in names.iter().flat_map(Map::keys) {
             reading.leave(format!("{of}.{name}"));
         }
     }
+}
+
+fn comparison(i: usize, row: Row, reading: &mut Reading) -> Result<Comparison, Fault> {
+    let task = Task::of(&row.fields, "fields", reading)?;
+    leave_others(&row, reading);
     let votes = votes(&task, row.responses.unwrap_or_default(), reading)?;
     let id = row.id.as_ref().and_then(text_of);
     task.comparison((i, id), "fields", &votes, reading)

@@ -241,6 +241,11 @@ fn what_is_not_understood_is_refused_by_name() {
             "found a second one in an annotation",
         ),
         (
+            studio,
+            STUDIO.replace("\"model\": \"m\"", "\"answer_c\": \"A cat.\""),
+            "data.answer_c",
+        ),
+        (
             records,
             ARGILLA.replace("\"question\"", "\"ask\""),
             "none of question, prompt, instruction",
@@ -270,4 +275,58 @@ fn two_tasks_of_one_id_are_refused() {
     let records = ARGILLA.replace("r-3", "r-1");
     let message = read(argilla::read, &records).unwrap_err();
     assert!(message.contains("r-1"), "{message}");
+}
+
+#[test]
+fn argillas_records_of_several_answers_are_sets() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("records.jsonl");
+    let read = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        argilla::read_sets(&path).map_err(|error| error.to_string())
+    };
+    let record = r#"{"id": "r-1", "fields": {"image": "https://x.org/a.png", "question": "What is it?", "answer_1": "A cup.", "answer_2": "A dog.", "answer_3": "A cat.", "hint": "h"}, "metadata": {"split": "train"}, "responses": {"ranking": [{"value": [{"value": "answer_2", "rank": 1}], "user_id": "u1"}, {"value": [], "user_id": "u2"}]}}"#;
+    let taken = read(record).unwrap();
+    let [row] = taken.rows.as_slice() else {
+        panic!("{:?}", taken.rows);
+    };
+    assert_eq!(
+        (row.id.as_str(), row.image.as_deref()),
+        ("r-1", Some("a.png"))
+    );
+    assert_eq!(row.turns, [Turn::human("<image>\nWhat is it?")]);
+    assert_eq!(row.outputs, ["A cup.", "A dog.", "A cat."]);
+    let counted: Vec<(&str, usize)> = taken
+        .left_behind
+        .iter()
+        .map(|(name, &n)| (name.as_str(), n))
+        .collect();
+    assert_eq!(
+        counted,
+        [
+            ("fields.hint", 1),
+            ("metadata.split", 1),
+            ("responses.ranking", 2)
+        ]
+    );
+    let letters = record
+        .replace("\"answer_1\":", "\"response_a\":")
+        .replace("\"answer_2\":", "\"response_b\":")
+        .replace("\"answer_3\":", "\"response_c\":");
+    assert_eq!(read(&letters).unwrap().rows, taken.rows);
+    let more: Vec<String> = (4..10)
+        .map(|i| format!("\"answer_{i}\": \"{i}\""))
+        .collect();
+    let nine = record.replace("\"hint\": \"h\"", &more.join(", "));
+    for (text, words) in [
+        (
+            record.replace("answer_3", "other"),
+            "three answers are not in it",
+        ),
+        (nine, "found 9 answers, expected 3 to 8"),
+        (format!("{record}\n{record}"), "r-1"),
+    ] {
+        let message = read(&text).unwrap_err();
+        assert!(message.contains(words), "{words} in {message}");
+    }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candor_data::atomic;
+use candor_data::image::PixelBounds;
 use candor_judge::Results;
 use candor_judge::score::score;
 use candor_model::{Adapter, Bundle, ModelFolder, peft};
@@ -141,7 +142,7 @@ pub fn evaluate(
 fn check_room(recipe: &EvalRecipe, bundle: &Bundle) -> Result<(), EvalError> {
     let config = bundle.model.config();
     let positions = config.n_positions();
-    let image = config.usual_image(recipe.pixels);
+    let image = config.usual_image(PixelBounds::of(&bundle.processor));
     let taken = recipe.max_new_tokens + config.n_image_tokens(image);
     if taken < positions {
         return Ok(());

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use candor_data::image::{ImageSize, PixelBounds};
 use candor_model::preflight::{self, Example};
 use candor_model::{
-    CheckpointFormat, ModelConfig, ModelError, Part, Reading, Template, USUAL_IMAGE, peft,
-    tensor_specs,
+    CheckpointFormat, ModelConfig, ModelError, Part, Reading, Template, peft, tensor_specs,
 };
 use serde::Serialize;
 
@@ -136,7 +136,11 @@ pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
             }
         })
         .collect();
-    let wide = Budget::new(config, candor_train::BasePrecision::F32);
+    let image = image_of(&reading);
+    let wide = Budget {
+        image,
+        ..Budget::new(config, candor_train::BasePrecision::F32)
+    };
     Ok(Inspection {
         checkpoint_format: match reading.folder.checkpoint_format() {
             CheckpointFormat::HuggingFace => format!("Hugging Face {}", config.class()),
@@ -150,12 +154,12 @@ pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
         special_ids: special_ids(&reading),
         template: kind_of(&reading.template),
         example_tokens: example_tokens(&reading, &example),
-        n_image_tokens: config.n_image_tokens(USUAL_IMAGE),
+        n_image_tokens: config.n_image_tokens(image),
         answers_end: example.answers_end(&reading.tokenizer),
         example_text: example.text,
         problems,
         features_of_1000_images_bytes: wide.features(1000),
-        needs: needs(config),
+        needs: needs(config, image),
         folder: reading.folder.path().to_owned(),
         adapter,
         tower: reading.folder.tower().map(Path::to_owned),
@@ -196,6 +200,12 @@ fn kind_of(template: &Template) -> &'static str {
     }
 }
 
+/// The usual image as the model sees it.
+fn image_of(reading: &Reading) -> ImageSize {
+    let bounds = PixelBounds::of(&reading.processor);
+    reading.config().usual_image(bounds)
+}
+
 fn example_tokens(reading: &Reading, example: &Example) -> Vec<ExampleToken> {
     let mut position = 0;
     let tokens = example.tokens.ids.iter().zip(&example.tokens.spans);
@@ -210,7 +220,7 @@ fn example_tokens(reading: &Reading, example: &Example) -> Vec<ExampleToken> {
             };
             let is_image = id == reading.tokenizer.image;
             position += if is_image {
-                reading.config().n_image_tokens(USUAL_IMAGE)
+                reading.config().n_image_tokens(image_of(reading))
             } else {
                 1
             };

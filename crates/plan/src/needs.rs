@@ -2,7 +2,8 @@
 //!
 //! A recipe says more exactly what its own run takes ([`crate::Planner`]).
 
-use candor_model::{Activations, LoraConfig, ModelConfig, TARGETS, USUAL_IMAGE};
+use candor_data::image::ImageSize;
+use candor_model::{Activations, LoraConfig, ModelConfig, TARGETS};
 use candor_train::{BasePrecision, States};
 use serde::Serialize;
 
@@ -36,13 +37,13 @@ pub struct Need {
     pub nf4: Option<Memory>,
 }
 
-/// What every stage takes on a model.
+/// What every stage takes on a model that sees images of one size.
 #[must_use]
-pub fn needs(config: &ModelConfig) -> Vec<Need> {
+pub fn needs(config: &ModelConfig, image: ImageSize) -> Vec<Need> {
     let positions = config.n_positions() as u64;
-    let image = config.n_image_tokens(USUAL_IMAGE) as u64;
+    let image_tokens = config.n_image_tokens(image) as u64;
     let at_most = |tokens: u64| tokens.min(positions);
-    let rollout = at_most(image + QUERY_TOKENS + RESPONSE_TOKENS);
+    let rollout = at_most(image_tokens + QUERY_TOKENS + RESPONSE_TOKENS);
     let (sft, pair) = (at_most(SFT_TOKENS), PAIR_TOKENS.min(2 * positions));
     let targets: Vec<String> = TARGETS.iter().map(ToString::to_string).collect();
     let lora = LoraConfig::new(RANK, 16.0, &targets);
@@ -68,31 +69,31 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
     };
     vec![
         need(
-            config,
+            (config, image),
             "chat",
             format!("one conversation of {positions} tokens"),
             |b| Some(speaking(b, 1, positions)),
         ),
         need(
-            config,
+            (config, image),
             "sample, eval",
             format!("{ROWS} answers together, of {rollout} tokens each with image and question"),
             |b| Some(speaking(b, ROWS, rollout)),
         ),
         need(
-            config,
+            (config, image),
             "sft, tower frozen",
             format!("1 conversation of {sft} tokens a pass, recomputed"),
             |b| everything(b, sft),
         ),
         need(
-            config,
+            (config, image),
             "sft, LoRA",
             format!("r = {RANK} on all layers, 1 conversation of {sft} tokens a pass, recomputed"),
-            |b| Some(learning(b, sft, sft.saturating_sub(image), 0)),
+            |b| Some(learning(b, sft, sft.saturating_sub(image_tokens), 0)),
         ),
         need(
-            config,
+            (config, image),
             "reward",
             format!("r = {RANK}, 1 pair of {pair} tokens a pass, recomputed"),
             |b| {
@@ -103,7 +104,7 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
             },
         ),
         need(
-            config,
+            (config, image),
             "rl",
             format!(
                 "four adapters of r = {RANK} on this base, {ROWS} rollouts of {rollout} tokens written together, 1 a pass, recomputed"
@@ -114,12 +115,17 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
 }
 
 fn need(
-    config: &ModelConfig,
+    (config, image): (&ModelConfig, ImageSize),
     stage: &'static str,
     with: String,
     memory: impl Fn(&Budget<'_>) -> Option<Memory>,
 ) -> Need {
-    let at = |precision| memory(&Budget::new(config, precision));
+    let at = |precision| {
+        memory(&Budget {
+            image,
+            ..Budget::new(config, precision)
+        })
+    };
     Need {
         stage,
         with,
@@ -173,6 +179,8 @@ fn reinforcing(budget: &Budget<'_>, lora: &LoraConfig, rollout: u64) -> Memory {
 
 #[cfg(test)]
 mod tests {
+    use candor_model::USUAL_IMAGE;
+
     use super::*;
 
     fn config() -> ModelConfig {
@@ -185,7 +193,7 @@ mod tests {
 
     #[test]
     fn fewer_bits_take_less_and_a_packed_base_is_not_trained() {
-        for need in needs(&config()) {
+        for need in needs(&config(), USUAL_IMAGE) {
             let total = |memory: Option<Memory>| memory.map(|m| m.total_bytes());
             if need.stage == "sft, tower frozen" {
                 assert_eq!((need.int8, need.nf4), (None, None));
@@ -203,7 +211,7 @@ mod tests {
     #[test]
     fn training_a_base_takes_sixteen_bytes_a_weight() {
         let config = config();
-        let needs = needs(&config);
+        let needs = needs(&config, USUAL_IMAGE);
         let full = needs
             .iter()
             .find(|need| need.stage == "sft, tower frozen")

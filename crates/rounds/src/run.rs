@@ -185,9 +185,12 @@ pub fn check_prompts(recipe: &RoundsRecipe) -> Result<(), RoundsError> {
     };
     let sample = &recipe.sample;
     let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
-    let left = llava::read_set(&sample.prompts, &mut named)?
-        .len()
-        .saturating_sub(sample.skip);
+    let mut left = 0_usize;
+    llava::each_of_set(&sample.prompts, &mut named, |_| {
+        left += 1;
+        Ok(())
+    })?;
+    let left = left.saturating_sub(sample.skip);
     let left = sample.count.map_or(left, |count| left.min(count));
     let rounds = usize::try_from(recipe.n_rounds).unwrap_or(usize::MAX);
     let wanted = n.saturating_mul(rounds);

@@ -16,7 +16,7 @@ use crate::memory::Budget;
 pub(super) fn budget(known: &Known, precision: BasePrecision) -> Budget<'_> {
     let config = known.config();
     Budget {
-        image: config.usual_image(known.pixels()),
+        image: config.usual_image(known.sees()),
         ..Budget::new(config, precision)
     }
 }

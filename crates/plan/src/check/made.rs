@@ -40,14 +40,6 @@ impl Known {
         }
     }
 
-    /// Bounds of its images that were given.
-    pub(crate) fn pixels(&self) -> PixelBounds {
-        match self {
-            Self::Here(reading) => reading.folder.pixels(),
-            Self::Sizes { pixels, .. } => *pixels,
-        }
-    }
-
     /// Bounds of its images, those of its folder where none were given. Where only its sizes are known, none stands for those.
     pub(crate) fn sees(&self) -> PixelBounds {
         match self {

@@ -58,8 +58,12 @@ fn prompts(recipe: &RoundsRecipe) -> Result<Vec<Vec<Group>>, RoundsError> {
     }
     // Images that are inside files are written by whoever samples.
     let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
-    let rows = llava::read_set(&sample.prompts, &mut named)?.into_iter();
-    let rows = (0..).zip(rows.filter_map(|row| row.made.ok()));
+    let mut rows = Vec::new();
+    llava::each_of_set(&sample.prompts, &mut named, |row| {
+        rows.extend(row.made.ok());
+        Ok(())
+    })?;
+    let rows = (0..).zip(rows);
     let asked = rows.map(|(index, mut row)| {
         // The answer of the data set is the one that is sampled anew.
         let answer = row.turns.pop_if(|turn| turn.from == Speaker::Gpt);

@@ -29,10 +29,10 @@ pub(super) fn scored(answers: Answers<'_>, terms: &[Term]) -> Result<Labels, Rou
     let groups = groups(answers.candidates)?;
     let told = told(answers.recipe, terms, &groups)?;
     let mut rewards = Rewards::open(terms, &answers.recipe.sample.images)?;
-    let both = || groups.iter().zip(&told);
-    let prompts: Vec<Answered<'_>> = both().map(|(group, told)| told.answered(group)).collect();
-    rewards.check(&prompts)?;
-    let responses: Vec<Answered<'_>> = both()
+    check_prompts(&rewards, &groups, &told)?;
+    let responses: Vec<Answered<'_>> = groups
+        .iter()
+        .zip(&told)
         .flat_map(|(group, told)| {
             group.answers.iter().map(move |answer| Answered {
                 answer: &answer.text,
@@ -71,11 +71,18 @@ pub(super) fn check(
     }
     for groups in rounds {
         let told = told(recipe, terms, groups)?;
-        let both = groups.iter().zip(&told);
-        let prompts: Vec<Answered<'_>> = both.map(|(group, told)| told.answered(group)).collect();
-        rewards.check(&prompts)?;
+        check_prompts(&rewards, groups, &told)?;
     }
     Ok(())
+}
+
+fn check_prompts(rewards: &Rewards, groups: &[Group], told: &[Told]) -> Result<(), RoundsError> {
+    rewards.check(|tell| {
+        for (group, told) in groups.iter().zip(told) {
+            tell(&told.answered(group));
+        }
+        Ok(())
+    })
 }
 
 /// What the terms are told of each prompt.

@@ -21,10 +21,10 @@ use crate::office::{Office, first, good, item, refusal};
 const LOCK: i64 = 0x63_61_6e_64_6f_72;
 
 /// Takes one of the servers' advisory locks until a transaction ends.
-const LOCKED: &str = "SELECT pg_advisory_xact_lock($1)";
+const TAKES_LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
 
 /// Takes the row that all servers' pulses are written to.
-const CLOCK: &str = "SELECT now_ms FROM lease_clock FOR UPDATE";
+const TAKES_CLOCK: &str = "SELECT now_ms FROM lease_clock FOR UPDATE";
 
 /// A webhook that is told everything; nobody reads its secret here.
 const HOOK: &str =
@@ -161,7 +161,7 @@ async fn a_server_that_the_database_has_not_heard_of_changes_nothing() {
     let _serving = office.store.serve().await.unwrap();
     let invite = || office.store.invite(Role::Annotator, 1, None);
     let pool = connected(&office).await;
-    let held = holding(&pool, sqlx::query(CLOCK)).await;
+    let held = holding(&pool, sqlx::query(TAKES_CLOCK)).await;
     office.clock.pass(4_000);
     assert!(
         office.store.check().await.is_err(),
@@ -169,7 +169,7 @@ async fn a_server_that_the_database_has_not_heard_of_changes_nothing() {
     );
     invite().await.unwrap();
     // One change begins before it is too late, and waits in the middle.
-    let waited_for = holding(&pool, sqlx::query(LOCKED).bind(LOCK + 3)).await;
+    let waited_for = holding(&pool, sqlx::query(TAKES_LOCK).bind(LOCK + 3)).await;
     let too_late = async {
         sleep(Duration::from_millis(500)).await;
         office.clock.pass(6_000);
@@ -319,7 +319,7 @@ async fn logins_that_wait_keep_nobody_else_waiting() {
     }
     let pool = connected(&office).await;
     // Another server that counts a login, and takes its time.
-    let counting = holding(&pool, sqlx::query(LOCKED).bind(LOCK + 3)).await;
+    let counting = holding(&pool, sqlx::query(TAKES_LOCK).bind(LOCK + 3)).await;
     let soon = Duration::from_secs(10);
     let again = timeout(soon, office.store.attempt_login("anna", None)).await;
     let refused = refusal(again.expect("what is refused is only looked up"));
@@ -417,7 +417,7 @@ async fn beats_that_are_given_up_leave_nothing_behind() {
     };
     let _serving = office.store.serve().await.unwrap();
     let pool = connected(&office).await;
-    let _held = holding(&pool, sqlx::query(CLOCK)).await;
+    let _held = holding(&pool, sqlx::query(TAKES_CLOCK)).await;
     // A beat begins a second after the last has ended, and is given up after three: by now it is the third.
     sleep(Duration::from_secs(10)).await;
     let sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";

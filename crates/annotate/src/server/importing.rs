@@ -33,7 +33,7 @@ const MAX_NAME: usize = 200;
 /// Held by whoever imports over HTTP. Projects may have folders in common, so there is one for all of a server's.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// Query of what is sent: the file of the import whose rules hold, and the name of an image.
+/// Query of what is sent: the file of the import whose rules hold, and the name of an image, which an import of rows does not read.
 #[derive(Deserialize)]
 pub(super) struct Sent {
     like: Option<String>,

@@ -6,7 +6,7 @@
 //! Several ranks share each stage as they share it alone. The first decides what is done and what is next, and the others hear it
 //! from it; so whatever they read next of the folder, which all of them must see, it has written by then.
 
-mod labels;
+mod comparing;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -221,7 +221,7 @@ fn one(
     let Some(sampled) = sample(recipe, round, launch, device)? else {
         return Ok(None);
     };
-    let Some(labels) = labels::label(recipe, round, &sampled, launch, device)? else {
+    let Some(labels) = comparing::compared(recipe, round, &sampled, launch, device)? else {
         return Ok(None);
     };
     if !learn(round, launch, device)? {

@@ -23,7 +23,7 @@ struct KeptLabels {
 }
 
 /// What came of comparing the answers; none if it was stopped.
-pub(super) fn label(
+pub(super) fn compared(
     recipe: &RoundsRecipe,
     round: Round<'_>,
     sampled: &[PathBuf],

@@ -27,7 +27,11 @@
 //! program itself takes [`PROGRAM`].
 //!
 //! These are upper bounds of what candor asks for, and allocators need some more. `docs/performance.md` has
-//! measurements beside them.
+//! measurements beside them. They are no bounds where several heads read one head of keys and values (`k < d`) and an NVIDIA GPU has
+//! no attention in one pass for that: under a mask, as answers of `reward` and `dpo` read, and in f32 wherever a stage trains. libtorch's
+//! flash attention refuses masks and f32, its memory-efficient one such heads, and cuDNN's is switched off
+//! (`candor_torch_ext::libtorch`). The plain one repeats keys and values for all heads and holds scores, both in f32, with each
+//! block that is kept; plans of `reward` and `dpo` note it.
 
 use candor_data::image::ImageSize;
 use candor_model::{

@@ -111,7 +111,7 @@ impl KeptRow for Row {
         bytes
     }
 
-    fn unpacked(mut rest: &[u8], shown: Option<&str>) -> Option<Self> {
+    fn unpacked(mut rest: &[u8], shown: Option<&str>, held: RowHeld) -> Option<Self> {
         let id = text(&mut rest)?;
         let judged = match number(&mut rest)? {
             COMPARED => Judged::Compared {
@@ -126,7 +126,9 @@ impl KeptRow for Row {
         };
         let shared = SharedPrefix::unpack(&mut rest, shown)?;
         let n_prompt = number(&mut rest)? as usize;
-        if n_prompt > shared.prefix.len() {
+        // What is held of a row is made of its tokens, so that their number is compared before one is written out.
+        let lengths = [n_prompt, shared.prefix.len()];
+        if lengths != [held.n_prompt, held.beginning].map(|n| n as usize) {
             return None;
         }
         let mut weights = Vec::with_capacity(shared.read.len());
@@ -246,7 +248,8 @@ mod tests {
         for row in rows {
             let bytes = row.packed();
             let shown = row.answers.shared.image.as_deref();
-            let found = Row::unpacked(&bytes, shown).unwrap();
+            let unpacked = |bytes: &[u8]| Row::unpacked(bytes, shown, row.held());
+            let found = unpacked(&bytes).unwrap();
             assert_eq!((&found.id, &found.judged), (&row.id, &row.judged));
             let [of, expected] = [&found.answers, &row.answers];
             assert_eq!(of.shared, expected.shared);
@@ -257,9 +260,28 @@ mod tests {
             for n in 0..bytes.len() {
                 // Without its last number a row would be one that says nothing of how bad an answer is.
                 let is_other = row.answers.other_times.is_some() && n == bytes.len() - 8;
-                let cut = Row::unpacked(&bytes[..n], shown);
+                let cut = unpacked(&bytes[..n]);
                 assert_eq!(cut.is_none(), !is_other, "{n}");
             }
         }
+    }
+
+    #[test]
+    fn a_row_whose_bytes_say_more_tokens_than_it_had_is_none() {
+        let row = rated(&[1, 7, 7, 7], &[5, 2], true);
+        let mut bytes = row.packed();
+        // After the name, what was said, the number of runs, the token 1, the mark of a run and its token.
+        let at = (4 + 1) + (4 + 4 + 6) + 4 + 4 + (4 + 4);
+        let count = &mut bytes[at..at + 4];
+        assert_eq!(count, 3_u32.to_le_bytes());
+        count.copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(Row::unpacked(&bytes, Some("a.png"), row.held()).is_none());
+        // Of the prompt's length too.
+        let mut bytes = row.packed();
+        let at = bytes.len() - (8 + 4) - 4;
+        let n_prompt = &mut bytes[at..at + 4];
+        assert_eq!(n_prompt, 4_u32.to_le_bytes());
+        n_prompt.copy_from_slice(&3_u32.to_le_bytes());
+        assert!(Row::unpacked(&bytes, Some("a.png"), row.held()).is_none());
     }
 }

@@ -143,7 +143,7 @@ impl KeptRow for Pair {
         bytes
     }
 
-    fn unpacked(mut rest: &[u8], shown: Option<&str>) -> Option<Self> {
+    fn unpacked(mut rest: &[u8], shown: Option<&str>, _: PairSize) -> Option<Self> {
         let id = text(&mut rest)?;
         let said = match number(&mut rest)? {
             COMPARED => Said::Compared {
@@ -399,10 +399,11 @@ mod tests {
             assert_eq!((size.n_tokens, pair.n_tokens()), (n_tokens, n_tokens));
             assert_eq!(size.shape, RowShape::shared(&pair.shared, 1));
             assert_eq!(size.shape.n_tokens(), of_a_pass);
-            let bytes = pair.packed();
-            assert_eq!(Pair::unpacked(&bytes, Some("a.png")), Some(pair));
+            let (bytes, held) = (pair.packed(), pair.held());
+            let unpacked = |bytes: &[u8]| Pair::unpacked(bytes, Some("a.png"), held);
+            assert_eq!(unpacked(&bytes), Some(pair));
             for n in 0..bytes.len() {
-                assert_eq!(Pair::unpacked(&bytes[..n], Some("a.png")), None, "{n}");
+                assert_eq!(unpacked(&bytes[..n]), None, "{n}");
             }
         }
     }

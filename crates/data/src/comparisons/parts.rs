@@ -21,8 +21,9 @@ pub trait KeptRow: Sized + Send {
     /// The row as bytes, but for what it shows.
     fn packed(&self) -> Vec<u8>;
 
-    /// The row of these bytes; none where they are not such a row's. `shown` is what it shows.
-    fn unpacked(bytes: &[u8], shown: Option<&str>) -> Option<Self>;
+    /// The row of these bytes; none where they are not such a row's. `shown` is what it shows. `held` is what is held of it, so that
+    /// nothing is made larger than the row was, whatever the bytes say.
+    fn unpacked(bytes: &[u8], shown: Option<&str>, held: Self::Held) -> Option<Self>;
 }
 
 /// What is held of rows that were made: their sizes and what they show.
@@ -133,8 +134,9 @@ impl<T: KeptRow> Parts<T> {
             unreachable!("rows that are counted are not asked for")
         };
         let place = self.held.places[row] as usize;
-        let found = T::unpacked(&kept.read(place)?, self.shown(row));
-        let found = found.filter(|found| found.held() == self.held(row));
+        let held = self.held(row);
+        let found = T::unpacked(&kept.read(place)?, self.shown(row), held);
+        let found = found.filter(|found| found.held() == held);
         found.ok_or_else(|| kept.damaged(place))
     }
 

@@ -157,7 +157,7 @@ impl KeptRow for Whole {
         bytes
     }
 
-    fn unpacked(mut rest: &[u8], shown: Option<&str>) -> Option<Self> {
+    fn unpacked(mut rest: &[u8], shown: Option<&str>, _: usize) -> Option<Self> {
         Some(Self {
             id: text(&mut rest)?,
             asked: text(&mut rest)?,

@@ -1,8 +1,8 @@
 //! What a stage made of comparisons or rated answers, by what they are for: on the disk, and in memory a few numbers of each row.
 //!
 //! Rows are called by their numbers, in which those that are trained on come first, then those for validation, then those that are
-//! held out. Bytes are read when a step needs them, and what was made of them is compared with what is held in memory, so that a row that
-//! is not what it was is an error and never trained on.
+//! held out. Bytes are read when a step needs them, and what was made of them is compared with what is held in memory: a row of other
+//! lengths is an error and never trained on. What a stage holds besides, and only that, is compared too; other tokens may go unseen.
 
 use std::fmt::Debug;
 use std::ops::Range;

@@ -1,13 +1,13 @@
 //! A row as it waits on the disk, and what is held of it in memory: what decides about the order, the passes and which rows are compared.
 
-use candor_data::comparisons::KeptRow;
+use candor_data::comparisons::{Judged, KeptRow};
 use candor_data::rows::packing::{add, add_text, fraction, number, text};
 use candor_data::sha256;
 use candor_model::shared::SharedPrefix;
 use candor_train::{RowShape, RowSize};
 
 use crate::answers::Answers;
-use crate::rows::{Judged, Row};
+use crate::rows::Row;
 
 /// What is held of a row in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +54,6 @@ impl RowHeld {
     }
 }
 
-/// What is first of what was said, among the bytes of a row.
-const COMPARED: u32 = 0;
-const BAD: u32 = 1;
-const GOOD: u32 = 2;
-
 impl KeptRow for Row {
     type Held = RowHeld;
 
@@ -82,20 +77,7 @@ impl KeptRow for Row {
     fn packed(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         add_text(&mut bytes, &self.id);
-        match &self.judged {
-            Judged::Compared { chosen, rejected } => {
-                add(&mut bytes, COMPARED);
-                add_text(&mut bytes, chosen);
-                add_text(&mut bytes, rejected);
-            }
-            Judged::Rated {
-                answer,
-                is_desirable,
-            } => {
-                add(&mut bytes, if *is_desirable { GOOD } else { BAD });
-                add_text(&mut bytes, answer);
-            }
-        }
+        self.judged.pack(&mut bytes);
         let answers = &self.answers;
         answers.shared.pack(&mut bytes);
         add(&mut bytes, answers.n_prompt as u32);
@@ -113,17 +95,7 @@ impl KeptRow for Row {
 
     fn unpacked(mut rest: &[u8], shown: Option<&str>, held: RowHeld) -> Option<Self> {
         let id = text(&mut rest)?;
-        let judged = match number(&mut rest)? {
-            COMPARED => Judged::Compared {
-                chosen: text(&mut rest)?,
-                rejected: text(&mut rest)?,
-            },
-            kind @ (BAD | GOOD) => Judged::Rated {
-                answer: text(&mut rest)?,
-                is_desirable: kind == GOOD,
-            },
-            _ => return None,
-        };
+        let judged = Judged::unpack(&mut rest)?;
         let shared = SharedPrefix::unpack(&mut rest, shown)?;
         let n_prompt = number(&mut rest)? as usize;
         // What is held of a row is made of its tokens, so that their number is compared before one is written out.

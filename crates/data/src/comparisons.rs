@@ -6,6 +6,7 @@
 //! Facts are no part of this: only a reward model is shown them.
 
 mod format;
+mod judged;
 mod parts;
 mod reading;
 mod split;
@@ -14,6 +15,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub use self::format::ComparisonFormat;
+pub use self::judged::Judged;
 pub use self::parts::{KeptRow, Parts};
 use crate::comparison::Comparison;
 use crate::error::{DataError, Place, Spot};

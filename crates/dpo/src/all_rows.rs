@@ -64,14 +64,23 @@ impl Rows {
         rows.map(|row| self.size(row).n_tokens).collect()
     }
 
+    /// A row, read from the disk, without the answers of another one.
+    ///
+    /// # Errors
+    /// The disk fails, or what is read is not what was written.
+    pub(crate) fn alone(&self, row: usize) -> Result<Row, DpoError> {
+        let mut found = self.parts.row(row)?;
+        found.number = row;
+        found.n_tokens = self.size(row).n_tokens;
+        Ok(found)
+    }
+
     /// A row, read from the disk, with the answers of another one where it has such.
     ///
     /// # Errors
     /// The disk fails, or what is read is not what was written.
     pub fn row(&self, row: usize) -> Result<Row, DpoError> {
-        let mut found = self.parts.row(row)?;
-        found.number = row;
-        found.n_tokens = self.size(row).n_tokens;
+        let mut found = self.alone(row)?;
         if let Some(&other) = self.mismatched.get(row) {
             let other = self.parts.row(other as usize)?;
             found.mismatched = Some(found.answers.answered_by(&other.answers)?);

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
+use candor_data::comparisons::Judged;
 use candor_data::rows::{Skipped, SkippedCounts};
 use candor_stats::bootstrap::{self, Interval};
 use serde::Serialize;
@@ -11,7 +12,7 @@ use crate::DpoError;
 use crate::all_rows::Rows;
 use crate::figures::{Figures, share_above};
 use crate::policy::Scored;
-use crate::rows::{Judged, Row};
+use crate::rows::Row;
 
 /// `result.json` of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,13 +1,13 @@
 //! A row as it waits on the disk, and what is held of it in memory: what decides about the order, the passes and which rows are compared.
 
-use candor_data::comparisons::KeptRow;
+use candor_data::comparisons::{Judged, KeptRow};
 use candor_data::rows::packing::{add, add_text, fraction, number, text};
 use candor_data::sha256;
 use candor_model::shared::SharedPrefix;
 use candor_train::{RowShape, RowSize};
 
 use crate::answers::Answers;
-use crate::rows::{Judged, Row};
+use crate::rows::Row;
 
 /// What is held of a row in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +54,6 @@ impl RowHeld {
     }
 }
 
-/// What is first of what was said, among the bytes of a row.
-const COMPARED: u32 = 0;
-const BAD: u32 = 1;
-const GOOD: u32 = 2;
-
 impl KeptRow for Row {
     type Held = RowHeld;
 
@@ -82,20 +77,7 @@ impl KeptRow for Row {
     fn packed(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         add_text(&mut bytes, &self.id);
-        match &self.judged {
-            Judged::Compared { chosen, rejected } => {
-                add(&mut bytes, COMPARED);
-                add_text(&mut bytes, chosen);
-                add_text(&mut bytes, rejected);
-            }
-            Judged::Rated {
-                answer,
-                is_desirable,
-            } => {
-                add(&mut bytes, if *is_desirable { GOOD } else { BAD });
-                add_text(&mut bytes, answer);
-            }
-        }
+        self.judged.pack(&mut bytes);
         let answers = &self.answers;
         answers.shared.pack(&mut bytes);
         add(&mut bytes, answers.n_prompt as u32);
@@ -111,22 +93,14 @@ impl KeptRow for Row {
         bytes
     }
 
-    fn unpacked(mut rest: &[u8], shown: Option<&str>) -> Option<Self> {
+    fn unpacked(mut rest: &[u8], shown: Option<&str>, held: RowHeld) -> Option<Self> {
         let id = text(&mut rest)?;
-        let judged = match number(&mut rest)? {
-            COMPARED => Judged::Compared {
-                chosen: text(&mut rest)?,
-                rejected: text(&mut rest)?,
-            },
-            kind @ (BAD | GOOD) => Judged::Rated {
-                answer: text(&mut rest)?,
-                is_desirable: kind == GOOD,
-            },
-            _ => return None,
-        };
+        let judged = Judged::unpack(&mut rest)?;
         let shared = SharedPrefix::unpack(&mut rest, shown)?;
         let n_prompt = number(&mut rest)? as usize;
-        if n_prompt > shared.prefix.len() {
+        // What is held of a row is made of its tokens, so that their number is compared before one is written out.
+        let lengths = [n_prompt, shared.prefix.len()];
+        if lengths != [held.n_prompt, held.beginning].map(|n| n as usize) {
             return None;
         }
         let mut weights = Vec::with_capacity(shared.read.len());
@@ -246,7 +220,8 @@ mod tests {
         for row in rows {
             let bytes = row.packed();
             let shown = row.answers.shared.image.as_deref();
-            let found = Row::unpacked(&bytes, shown).unwrap();
+            let unpacked = |bytes: &[u8]| Row::unpacked(bytes, shown, row.held());
+            let found = unpacked(&bytes).unwrap();
             assert_eq!((&found.id, &found.judged), (&row.id, &row.judged));
             let [of, expected] = [&found.answers, &row.answers];
             assert_eq!(of.shared, expected.shared);
@@ -257,9 +232,28 @@ mod tests {
             for n in 0..bytes.len() {
                 // Without its last number a row would be one that says nothing of how bad an answer is.
                 let is_other = row.answers.other_times.is_some() && n == bytes.len() - 8;
-                let cut = Row::unpacked(&bytes[..n], shown);
+                let cut = unpacked(&bytes[..n]);
                 assert_eq!(cut.is_none(), !is_other, "{n}");
             }
         }
+    }
+
+    #[test]
+    fn a_row_whose_bytes_say_more_tokens_than_it_had_is_none() {
+        let row = rated(&[1, 7, 7, 7], &[5, 2], true);
+        let mut bytes = row.packed();
+        // After the name, what was said, the number of runs, the token 1, the mark of a run and its token.
+        let at = (4 + 1) + (4 + 4 + 6) + 4 + 4 + (4 + 4);
+        let count = &mut bytes[at..at + 4];
+        assert_eq!(count, 3_u32.to_le_bytes());
+        count.copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(Row::unpacked(&bytes, Some("a.png"), row.held()).is_none());
+        // Of the prompt's length too.
+        let mut bytes = row.packed();
+        let at = bytes.len() - (8 + 4) - 4;
+        let n_prompt = &mut bytes[at..at + 4];
+        assert_eq!(n_prompt, 4_u32.to_le_bytes());
+        n_prompt.copy_from_slice(&3_u32.to_le_bytes());
+        assert!(Row::unpacked(&bytes, Some("a.png"), row.held()).is_none());
     }
 }

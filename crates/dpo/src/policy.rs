@@ -119,7 +119,9 @@ impl Policy<'_> {
         progress: impl FnMut(usize, usize),
     ) -> Result<Vec<Scored>, DpoError> {
         let of_pass = |pass: &[usize]| {
-            let read = rows.rows(pass.iter().copied())?;
+            // Answers to other prompts are scored by themselves.
+            let read = pass.iter().map(|&row| rows.alone(row));
+            let read = read.collect::<Result<Vec<Row>, DpoError>>()?;
             self.scores_of_pass(&read.iter().collect::<Vec<_>>())
         };
         let found = in_passes(self.ranks, &rows.lengths(), batch_rows, progress, of_pass)?;

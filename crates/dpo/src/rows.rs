@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use candor_data::comparisons::Judged;
 use candor_data::rows::{Reason, RowFault};
 use candor_data::{Comparison, Conversation, RatedAnswer, Side, Turn, shown};
 use candor_model::sample::{IGNORE, Sample, SampleRules};
@@ -14,25 +15,6 @@ use crate::all_rows::{Rows, check_kinds};
 use crate::answers::Answers;
 use crate::objective::Objective;
 use crate::recipe::DpoRecipe;
-
-/// What was said of a row's answers, with their texts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Judged {
-    /// One is better than the other.
-    Compared {
-        /// The preferred answer.
-        chosen: String,
-        /// The other one.
-        rejected: String,
-    },
-    /// There is one, and it is good or not.
-    Rated {
-        /// The answer.
-        answer: String,
-        /// Whether it is one to learn, and not one to avoid.
-        is_desirable: bool,
-    },
-}
 
 /// A tokenised comparison or rated answer.
 #[derive(Debug, Clone)]
@@ -81,10 +63,7 @@ impl Row {
     /// Whether a rated answer is a good one; none of a comparison.
     #[must_use]
     pub fn rating(&self) -> Option<bool> {
-        match self.judged {
-            Judged::Compared { .. } => None,
-            Judged::Rated { is_desirable, .. } => Some(is_desirable),
-        }
+        self.judged.rating()
     }
 
     /// Tokens of the preferred answer that count; of a rated one, where it is good.

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use candor_data::comparisons::Judged;
 use candor_data::rows::SkippedCounts;
 use candor_stats::bootstrap::{self, Interval};
 use candor_train::Found;
 use serde::Serialize;
 
 use crate::RewardError;
-use crate::pairs::{Pair, Said};
+use crate::pairs::Pair;
 use crate::scores::{Figures, PairScores, right};
 use candor_stats::calibration::{Bin, calibration, predictions, probability};
 
@@ -172,7 +173,7 @@ impl<'a> Line<'a> {
         // Of a rated answer one of the two is 0.
         let score = chosen_score + rejected_score;
         let (said, p) = match &pair.said {
-            Said::Compared { chosen, rejected } => (
+            Judged::Compared { chosen, rejected } => (
                 LineOf::Compared {
                     chosen,
                     rejected,
@@ -181,7 +182,7 @@ impl<'a> Line<'a> {
                 },
                 probability(chosen_score, rejected_score),
             ),
-            Said::Rated {
+            Judged::Rated {
                 answer,
                 is_desirable,
             } => (
@@ -234,7 +235,7 @@ mod tests {
     fn pair(number: usize) -> Pair {
         Pair {
             id: format!("p{number}"),
-            said: Said::Compared {
+            said: Judged::Compared {
                 chosen: "yes".to_owned(),
                 rejected: "no".to_owned(),
             },
@@ -304,7 +305,7 @@ mod tests {
     #[test]
     fn three_rated_answers_worked_by_hand() {
         let rated = |number: usize, is_desirable| Pair {
-            said: Said::Rated {
+            said: Judged::Rated {
                 answer: "A dog.".to_owned(),
                 is_desirable,
             },

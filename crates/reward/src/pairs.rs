@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use candor_data::comparisons::{KeptRow, Parts};
-use candor_data::rows::packing::{add, add_text, number, text};
+use candor_data::comparisons::{Judged, KeptRow, Parts};
+use candor_data::rows::packing::{add_text, text};
 use candor_data::rows::{Reason, RowFault, Skipped};
 use candor_data::{
     AnswerType, Comparison, Conversation, DataError, FactBook, Facts, RatedAnswer, Side, Turn,
@@ -21,26 +21,7 @@ use crate::RewardError;
 use crate::held_out::Learned;
 use crate::recipe::RewardRecipe;
 use crate::scores::PairScores;
-use crate::wording::{Judged, RewardInput, Wording};
-
-/// What was said of a row's responses, with their texts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
-    /// One is better than the other.
-    Compared {
-        /// The preferred response.
-        chosen: String,
-        /// The other one.
-        rejected: String,
-    },
-    /// There is one, and it is good or not.
-    Rated {
-        /// The response.
-        answer: String,
-        /// Whether it is a good one.
-        is_desirable: bool,
-    },
-}
+use crate::wording::{self, RewardInput, Wording};
 
 /// A tokenised comparison or rated answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +29,7 @@ pub struct Pair {
     /// Name of the row; the public files repeat names.
     pub id: String,
     /// What was said of it.
-    pub said: Said,
+    pub said: Judged,
     /// Branch 0 is the preferred response and branch 1 the other; a rated one is alone.
     pub shared: SharedPrefix,
 }
@@ -62,10 +43,7 @@ impl Pair {
 
     /// Whether a rated one is good; none of a comparison.
     pub(crate) fn rating(&self) -> Option<bool> {
-        match self.said {
-            Said::Compared { .. } => None,
-            Said::Rated { is_desirable, .. } => Some(is_desirable),
-        }
+        self.said.rating()
     }
 
     /// The scores of its branches as those of a pair.
@@ -105,11 +83,6 @@ impl PairSize {
     }
 }
 
-/// What is first of what was said, among the bytes of a row.
-const COMPARED: u32 = 0;
-const BAD: u32 = 1;
-const GOOD: u32 = 2;
-
 impl KeptRow for Pair {
     type Held = PairSize;
 
@@ -125,37 +98,14 @@ impl KeptRow for Pair {
     fn packed(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         add_text(&mut bytes, &self.id);
-        match &self.said {
-            Said::Compared { chosen, rejected } => {
-                add(&mut bytes, COMPARED);
-                add_text(&mut bytes, chosen);
-                add_text(&mut bytes, rejected);
-            }
-            Said::Rated {
-                answer,
-                is_desirable,
-            } => {
-                add(&mut bytes, if *is_desirable { GOOD } else { BAD });
-                add_text(&mut bytes, answer);
-            }
-        }
+        self.said.pack(&mut bytes);
         self.shared.pack(&mut bytes);
         bytes
     }
 
-    fn unpacked(mut rest: &[u8], shown: Option<&str>) -> Option<Self> {
+    fn unpacked(mut rest: &[u8], shown: Option<&str>, _: PairSize) -> Option<Self> {
         let id = text(&mut rest)?;
-        let said = match number(&mut rest)? {
-            COMPARED => Said::Compared {
-                chosen: text(&mut rest)?,
-                rejected: text(&mut rest)?,
-            },
-            kind @ (BAD | GOOD) => Said::Rated {
-                answer: text(&mut rest)?,
-                is_desirable: kind == GOOD,
-            },
-            _ => return None,
-        };
+        let said = Judged::unpack(&mut rest)?;
         let shared = SharedPrefix::unpack(&mut rest, shown)?;
         rest.is_empty().then_some(Self { id, said, shared })
     }
@@ -279,7 +229,7 @@ fn worded(
 ) -> Result<RewardInput, RowFault> {
     let mut conversation = conversation;
     conversation.turns.push(Turn::gpt(response));
-    let item = Judged {
+    let item = wording::Judged {
         id: &conversation.id,
         conversation: &conversation,
         facts,
@@ -327,7 +277,7 @@ fn pair(
     };
     Ok(Pair {
         id: row.id,
-        said: Said::Compared { chosen, rejected },
+        said: Judged::Compared { chosen, rejected },
         shared,
     })
 }
@@ -351,7 +301,7 @@ fn rated(
     Ok(Pair {
         shared: SharedPrefix::of(&row.id, &[answer.read_at()], row.image)?,
         id: row.id,
-        said: Said::Rated {
+        said: Judged::Rated {
             answer: row.answer,
             is_desirable: row.is_desirable,
         },
@@ -362,7 +312,7 @@ fn rated(
 mod tests {
     use super::*;
 
-    fn pair(said: Said, branches: Vec<Vec<i64>>) -> Pair {
+    fn pair(said: Judged, branches: Vec<Vec<i64>>) -> Pair {
         let read = branches.iter().map(|branch| 0..branch.len()).collect();
         Pair {
             id: "a".to_owned(),
@@ -378,11 +328,11 @@ mod tests {
 
     #[test]
     fn pairs_come_back_from_their_bytes_and_what_is_cut_off_is_none() {
-        let compared = Said::Compared {
+        let compared = Judged::Compared {
             chosen: "yes".to_owned(),
             rejected: "no".to_owned(),
         };
-        let rated = |is_desirable| Said::Rated {
+        let rated = |is_desirable| Judged::Rated {
             answer: "yes".to_owned(),
             is_desirable,
         };
@@ -399,10 +349,11 @@ mod tests {
             assert_eq!((size.n_tokens, pair.n_tokens()), (n_tokens, n_tokens));
             assert_eq!(size.shape, RowShape::shared(&pair.shared, 1));
             assert_eq!(size.shape.n_tokens(), of_a_pass);
-            let bytes = pair.packed();
-            assert_eq!(Pair::unpacked(&bytes, Some("a.png")), Some(pair));
+            let (bytes, held) = (pair.packed(), pair.held());
+            let unpacked = |bytes: &[u8]| Pair::unpacked(bytes, Some("a.png"), held);
+            assert_eq!(unpacked(&bytes), Some(pair));
             for n in 0..bytes.len() {
-                assert_eq!(Pair::unpacked(&bytes[..n], Some("a.png")), None, "{n}");
+                assert_eq!(unpacked(&bytes[..n]), None, "{n}");
             }
         }
     }

@@ -230,12 +230,15 @@ pub(crate) fn in_rows(
     let (mut n_rows, mut rows) = (0, Vec::new());
     let read = llava::each_of_set(&recipe.prompts, &mut named, |Row { name, made }| {
         n_rows += 1;
-        let mut left_out = skipped.into_iter().flat_map(Skipped::rows);
-        let is_left_out = left_out.any(|bad| bad.name == name);
-        if window(recipe).contains(&(n_rows - 1)) && !is_left_out {
-            let shown = made.ok().and_then(|row| row.image).unwrap_or_default();
-            let bad = shown::names(&shown).filter(|image| faults.contains_key(*image));
-            rows.extend(bad.map(|image| (name.clone(), image.to_owned())));
+        if !window(recipe).contains(&(n_rows - 1)) {
+            return Ok(());
+        }
+        let shown = made.ok().and_then(|row| row.image).unwrap_or_default();
+        let bad = shown::names(&shown).filter(|image| faults.contains_key(*image));
+        let bad: Vec<&str> = bad.collect();
+        // Few rows have a bad image, and only these are looked for among those that are skipped.
+        if !bad.is_empty() && !skipped.is_some_and(|skipped| skipped.has(&name)) {
+            rows.extend(bad.iter().map(|&image| (name.clone(), image.to_owned())));
         }
         Ok(())
     });

@@ -1,8 +1,8 @@
 //! What a stage made of comparisons or rated answers, by what they are for: on the disk, and in memory a few numbers of each row.
 //!
 //! Rows are called by their numbers, in which those that are trained on come first, then those for validation, then those that are
-//! held out. Bytes are read when a step needs them, and what was made of them is compared with what is held in memory, so that a row that
-//! is not what it was is an error and never trained on.
+//! held out. Bytes are read when a step needs them, and what was made of them is compared with what is held in memory: a row of other
+//! lengths is an error and never trained on. What a stage holds besides, and only that, is compared too; other tokens may go unseen.
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -21,8 +21,9 @@ pub trait KeptRow: Sized + Send {
     /// The row as bytes, but for what it shows.
     fn packed(&self) -> Vec<u8>;
 
-    /// The row of these bytes; none where they are not such a row's. `shown` is what it shows.
-    fn unpacked(bytes: &[u8], shown: Option<&str>) -> Option<Self>;
+    /// The row of these bytes; none where they are not such a row's. `shown` is what it shows. `held` is what is held of it, so that
+    /// nothing is made larger than the row was, whatever the bytes say.
+    fn unpacked(bytes: &[u8], shown: Option<&str>, held: Self::Held) -> Option<Self>;
 }
 
 /// What is held of rows that were made: their sizes and what they show.
@@ -133,8 +134,9 @@ impl<T: KeptRow> Parts<T> {
             unreachable!("rows that are counted are not asked for")
         };
         let place = self.held.places[row] as usize;
-        let found = T::unpacked(&kept.read(place)?, self.shown(row));
-        let found = found.filter(|found| found.held() == self.held(row));
+        let held = self.held(row);
+        let found = T::unpacked(&kept.read(place)?, self.shown(row), held);
+        let found = found.filter(|found| found.held() == held);
         found.ok_or_else(|| kept.damaged(place))
     }
 

@@ -113,7 +113,7 @@ const SET: Set<Conversation, Conversation> = Set {
 /// Hands out the rows of a set with their names as they are read: of a file, or of all files of a folder ([`folder::files`]).
 ///
 /// # Errors
-/// As [`each_of_any`] and [`folder::files`].
+/// As [`each_of_any`] and [`folder::files`], or the first of `take`.
 pub fn each_of_set(
     path: &Path,
     embedded: Embedded<'_>,

@@ -121,6 +121,12 @@ impl Skipped {
         &self.0.0
     }
 
+    /// Whether a row is among them; all of them are looked through.
+    #[must_use]
+    pub fn has(&self, name: &RowName) -> bool {
+        self.rows().iter().any(|bad| bad.name == *name)
+    }
+
     /// The counts.
     #[must_use]
     pub fn counts(&self) -> SkippedCounts {

@@ -2,6 +2,7 @@
 
 mod many;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -157,7 +158,7 @@ impl KeptRow for Whole {
         bytes
     }
 
-    fn unpacked(mut rest: &[u8], shown: Option<&str>) -> Option<Self> {
+    fn unpacked(mut rest: &[u8], shown: Option<&str>, _: usize) -> Option<Self> {
         Some(Self {
             id: text(&mut rest)?,
             asked: text(&mut rest)?,
@@ -274,6 +275,33 @@ fn only_rows_that_are_used_can_stop_a_run() {
     let place = format!("row {} (id {:?})", used.id, used.id);
     assert!(said.contains(&place), "{place} in {said}");
     assert!(!said.contains("rows cannot be used"), "{said}");
+}
+
+/// An image that is found damaged when it is decoded: neither the row of equal answers nor the one that is too many is to blame.
+#[test]
+fn rows_that_show_a_damaged_image_are_named_where_they_are_used() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("images")).unwrap();
+    fs::write(folder.path().join("images/half.png"), &IMAGE[..20]).unwrap();
+    let shows = Some("half.png");
+    let rows = json!([
+        row("equal", shows, ["same", "same"]),
+        row("used", shows, ["x", "y"]),
+        row("left", shows, ["x", "y"]),
+    ]);
+    let rows = rows.to_string();
+    let mut set = set(folder.path(), rows.as_bytes(), OnBadRow::Stop);
+    set.n_train = Some(1);
+    let parts = set.read(Some(folder.path()), whole).unwrap();
+    assert_eq!(ids(&parts), ["used"]);
+    let fault = RowFault::new(Reason::UnreadableImage, "image", "cut off", "save it again");
+    let faults = BTreeMap::from([("half.png".to_owned(), fault)]);
+    let said = set.showing(&faults, &parts).unwrap().refusal(&faults);
+    let expected = format!(
+        "{}: row 1 (id \"used\"), field `image`: cut off; save it again; data.on_bad_row = \"skip\" leaves such rows out",
+        set.files[0].path.display()
+    );
+    assert_eq!(said.to_string(), expected);
 }
 
 #[test]

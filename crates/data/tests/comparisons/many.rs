@@ -49,7 +49,7 @@ impl KeptRow for Counted {
         bytes
     }
 
-    fn unpacked(mut rest: &[u8], _: Option<&str>) -> Option<Self> {
+    fn unpacked(mut rest: &[u8], _: Option<&str>, _: u32) -> Option<Self> {
         number(&mut rest).map(Self::new)
     }
 }

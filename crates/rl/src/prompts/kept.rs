@@ -32,6 +32,8 @@ pub struct Prompts {
 struct Held {
     /// Tokens of each for the policy.
     lengths: Vec<u32>,
+    /// Tokens of each for the value model.
+    value_lengths: Vec<u32>,
     /// What each shows, as its index in `names`.
     shown: Vec<u32>,
     /// What prompts show, each once.
@@ -70,6 +72,7 @@ impl Keeper {
             }),
         };
         self.held.lengths.push(row.query.len() as u32);
+        self.held.value_lengths.push(row.value_query.len() as u32);
         self.held.shown.push(shown);
         Ok(())
     }
@@ -87,6 +90,7 @@ impl Keeper {
     ) -> Result<Prompts, DataError> {
         let mut held = self.held;
         held.lengths.shrink_to_fit();
+        held.value_lengths.shrink_to_fit();
         held.shown.shrink_to_fit();
         Ok(Prompts {
             kept: self.kept.map(KeptRowsWriter::finish).transpose()?,
@@ -146,7 +150,10 @@ impl Prompts {
             unreachable!("prompts that are counted are not asked for")
         };
         let found = PromptRow::unpacked(&kept.read(row)?, self.shown(row));
-        let found = found.filter(|found| found.query.len() == self.held.lengths[row] as usize);
+        let lengths = [self.held.lengths[row], self.held.value_lengths[row]];
+        let found = found.filter(|found| {
+            [found.query.len(), found.value_query.len()] == lengths.map(|n| n as usize)
+        });
         found.ok_or_else(|| kept.damaged(row))
     }
 
@@ -239,7 +246,7 @@ mod tests {
                 turns: vec![Turn::human("<image>\nQ")],
             },
             query: vec![1, 7, 7, 7, 5].into(),
-            value_query: vec![1, 7, 5].into(),
+            value_query: vec![1, 7, 7, 5].into(),
             facts: Facts {
                 captions: vec!["A dog.".to_owned(), String::new()],
                 rationale: vec!["It barks.".to_owned()],
@@ -288,5 +295,32 @@ mod tests {
         prompts.held.lengths[1] = 6;
         let message = prompts.row(1).unwrap_err().to_string();
         assert!(message.contains("row 1 are no row any more"), "{message}");
+    }
+
+    #[test]
+    fn a_prompt_whose_bytes_say_more_tokens_than_it_had_is_an_error() {
+        let row = row(Some("a.png"), None, AnswerType::General);
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = KeptRowsWriter::on_disk_of(folder.path()).unwrap();
+        let mut keeper = Keeper::new(None).unwrap();
+        // After both names and the turn; after the number of runs, the token 1, the mark of a run and its token.
+        let of_query = (4 + 1) + (4 + 1) + (4 + 4 + 4 + 9) + 4 + 4 + (4 + 4);
+        // And after the token 5 at the end of the query the same of the other one.
+        let of_value_query = of_query + 4 + 4 + 4 + 4 + (4 + 4);
+        for (at, n) in [(of_query, 3_u32), (of_value_query, 2)] {
+            keeper.add(&row).unwrap();
+            let mut bytes = row.packed();
+            let count = &mut bytes[at..at + 4];
+            assert_eq!(count, n.to_le_bytes());
+            count.copy_from_slice(&u32::MAX.to_le_bytes());
+            writer.add(&bytes).unwrap();
+        }
+        let mut prompts = keeper.finish(0, None).unwrap();
+        prompts.kept = Some(writer.finish().unwrap());
+        for number in 0..2 {
+            let message = prompts.row(number).unwrap_err().to_string();
+            let expected = format!("row {number} are no row any more");
+            assert!(message.contains(&expected), "{message}");
+        }
     }
 }

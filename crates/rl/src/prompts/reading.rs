@@ -182,11 +182,12 @@ pub(crate) fn in_rows(
     let mut rows = Vec::new();
     let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
     let read = ppo_prompts::each_of_set(&data.prompts, &mut named, |name, prompt| {
-        let mut left_out = skipped.into_iter().flat_map(Skipped::rows);
-        if !left_out.any(|bad| bad.name == name) {
-            let shown = prompt.conversation.image.unwrap_or_default();
-            let bad = shown::names(&shown).filter(|image| faults.contains_key(*image));
-            rows.extend(bad.map(|image| (name.clone(), image.to_owned())));
+        let shown = prompt.conversation.image.unwrap_or_default();
+        let bad = shown::names(&shown).filter(|image| faults.contains_key(*image));
+        let bad: Vec<&str> = bad.collect();
+        // Few rows have a bad image, and only these are looked for among those that are skipped.
+        if !bad.is_empty() && !skipped.is_some_and(|skipped| skipped.has(&name)) {
+            rows.extend(bad.iter().map(|&image| (name.clone(), image.to_owned())));
         }
         Ok(())
     });

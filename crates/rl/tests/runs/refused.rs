@@ -87,6 +87,24 @@ fn parts_that_do_not_fit_are_refused_before_the_run_begins() {
     );
 }
 
+#[test]
+fn a_damaged_image_is_named_with_all_prompts_that_show_it() {
+    let dir = prepared();
+    let image = dir.path().join("data/green.png");
+    let whole = fs::read(&image).unwrap();
+    fs::write(&image, &whole[..whole.len() / 2]).unwrap();
+    let message = try_run(dir.path(), "half", &[]).unwrap_err().to_string();
+    let parts = [
+        "4 rows cannot be used (4 unreadable_image):",
+        "prompts.json: row 4 (id \"green-1\"), field `image`: ",
+        "prompts.json: row 5 (id \"green-7\"), field `image`: ",
+        "prompts.json: row 6 (id \"green-6\"), field `image`: ",
+        "prompts.json: row 7 (id \"green-3\"), field `image`: ",
+        "\ndata.on_bad_row = \"skip\" leaves such rows out",
+    ];
+    assert_says(&message, &parts);
+}
+
 /// As of a reward model that was hardly trained: all its scores are one.
 #[test]
 fn scores_without_a_spread_are_not_divided_by_it() {

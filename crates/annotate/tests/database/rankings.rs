@@ -190,6 +190,26 @@ on_both! {
         assert_eq!(decided.ranked.unwrap().n_undecided, 1);
     };
 
+    an_order_that_is_not_there_is_told("overlap = 1\nranking_ties = false\n") |office: Box<Office>| async move {
+        imported(&office).await;
+        let anna = office.person("anna", Role::Annotator).await;
+        let task = office.claim(&anna).await.unwrap();
+        office.answer(&anna, &task, by(&task, GOOD)).await.unwrap();
+        assert!(office.claim(&anna).await.is_some());
+        for sql in [
+            "UPDATE answers SET shown_order = NULL",
+            "UPDATE answers SET shown_order = '[1,0]'",
+            "UPDATE answers SET shown_order = '[0,1,1]'",
+        ] {
+            crate::quality::run(&office, sql).await;
+            let refused = office.store.evidence().await.unwrap_err().to_string();
+            assert!(refused.contains("unreadable shown_order"), "{sql}: {refused}");
+        }
+        crate::quality::run(&office, "UPDATE slots SET shown_order = NULL").await;
+        let refused = office.store.claim(anna, Vec::new()).await.unwrap_err().to_string();
+        assert!(refused.contains("unreadable shown_order"), "{refused}");
+    };
+
     people_see_several_answers_in_different_orders("overlap = 30\nranking_ties = true\n") |office: Box<Office>| async move {
         imported(&office).await;
         let mut firsts = std::collections::BTreeMap::new();

@@ -154,8 +154,14 @@ on_both! {
         let back = import::read(&office.project, &back, &file).unwrap();
         assert_eq!((back.items[1].name.as_str(), &back.items[1].outputs), ("s-1", &evidence.ranked[1].outputs));
         assert!(back.left_behind.unwrap().contains("responses.ranking (4)"));
-        let studio = export::render(&office.store, Format::LabelStudio, None, 5).await;
-        assert!(matches!(studio, Err(AnnotateError::NothingToExport { found, .. }) if found.contains("2 items whose answers were ranked")));
+        for format in [Format::LabelStudio, Format::Segments, Format::Sentences, Format::Ratings] {
+            let refused = export::render(&office.store, format, None, 5).await.unwrap_err();
+            assert!(matches!(refused, AnnotateError::NothingToExport { .. }), "{format:?}: {refused}");
+            let refused = refused.to_string();
+            for words in ["2 items whose answers were ranked", "export argilla"] {
+                assert!(refused.contains(words), "{format:?}: {refused}");
+            }
+        }
 
         let quality = quality::of(&evidence, 5);
         let found = quality.rankings.unwrap();

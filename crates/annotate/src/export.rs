@@ -113,57 +113,43 @@ pub async fn render(
         return events(store).await;
     }
     let evidence = store.evidence().await?;
+    let ranked = evidence.ranked.iter().filter(|item| item.is_closed);
+    let n_ranked = ranked.count();
     if format == Format::Segments {
-        return not_empty(format, lines(segments::rows(&closed(&evidence))), 0);
+        let rows = lines(segments::rows(&closed(&evidence)));
+        return not_empty(format, rows, LeftOut::unfit(n_ranked));
     }
     if format == Format::Sentences {
+        let left_out = LeftOut::unfit(n_ranked);
         let rows = sentences::rows(&closed(&evidence));
         if rows.is_empty() {
-            return Err(nothing(format, 0));
+            return Err(nothing(format, left_out));
         }
         let text = unpaired::render(Path::new(format.file_name()), &rows)?;
-        return not_empty(format, (text, rows.len()), 0);
+        return not_empty(format, (text, rows.len()), left_out);
     }
-    let list = |rows: Vec<serde_json::Value>| {
-        let n = rows.len();
-        not_empty(
-            format,
-            (serde_json::Value::Array(rows).to_string() + "\n", n),
-            0,
-        )
-    };
     if format == Format::LabelStudio {
-        let ranked = evidence.ranked.iter().filter(|item| item.is_closed);
-        let n_unfit = ranked.count();
-        let tasks = label_studio::tasks(&evidence.items);
-        if tasks.is_empty() && n_unfit > 0 {
-            return Err(AnnotateError::NothingToExport {
-                format: format.name(),
-                found: format!(
-                    "no pair, and {n_unfit} items whose answers were ranked, for which it has no place"
-                ),
-                remedy: "export argilla, or preference_log",
-            });
-        }
-        return Ok(Exported {
-            n_unfit,
-            ..list(tasks)?
-        });
+        let tasks = list(label_studio::tasks(&evidence.items));
+        return not_empty(format, tasks, LeftOut::unfit(n_ranked));
     }
     if format == Format::Argilla {
         let compared = argilla::records(&evidence.items);
         let ranked = argilla::ranked_records(&evidence.ranked);
-        return list(compared.into_iter().chain(ranked).collect());
+        let records = list(compared.into_iter().chain(ranked).collect());
+        return not_empty(format, records, LeftOut::default());
     }
     if format == Format::Ratings {
         let rows = ratings::rows(&evidence.rated);
         let n_disputed = evidence.rated.iter().filter(|item| item.is_disputed);
-        let n_disputed = n_disputed.count();
+        let left_out = LeftOut {
+            n_undecided: n_disputed.count(),
+            n_unfit: n_ranked,
+        };
         if rows.is_empty() {
-            return Err(nothing(format, n_disputed));
+            return Err(nothing(format, left_out));
         }
         let text = candor_data::formats::ratings::render(Path::new(format.file_name()), &rows)?;
-        return not_empty(format, (text, rows.len()), n_disputed);
+        return not_empty(format, (text, rows.len()), left_out);
     }
     let Some(aggregate) = aggregate else {
         let remedy = "name one of majority, adjudicated, weighted";
@@ -175,7 +161,11 @@ pub async fn render(
     let n_undecided = n_undecided + ranked.n_undecided_items;
     decided.extend(pairs);
     if decided.is_empty() {
-        return Err(nothing(format, n_undecided));
+        let left_out = LeftOut {
+            n_undecided,
+            n_unfit: 0,
+        };
+        return Err(nothing(format, left_out));
     }
     let path = Path::new(format.file_name());
     let text = match format {
@@ -241,28 +231,68 @@ fn lines<T: Serialize>(rows: impl IntoIterator<Item = T>) -> (String, usize) {
     (text, n)
 }
 
+/// A JSON list, and how many are in it.
+fn list(rows: Vec<serde_json::Value>) -> (String, usize) {
+    let n = rows.len();
+    (serde_json::Value::Array(rows).to_string() + "\n", n)
+}
+
+/// Closed items that have no row.
+#[derive(Clone, Copy, Default)]
+struct LeftOut {
+    n_undecided: usize,
+    n_unfit: usize,
+}
+
+impl LeftOut {
+    /// Of a format that has no place for items whose answers were ranked, and asks no rule.
+    fn unfit(n_ranked: usize) -> Self {
+        Self {
+            n_undecided: 0,
+            n_unfit: n_ranked,
+        }
+    }
+}
+
 fn not_empty(
     format: Format,
     (text, n_rows): (String, usize),
-    n_undecided: usize,
+    left_out: LeftOut,
 ) -> Result<Exported, AnnotateError> {
     if n_rows == 0 {
-        return Err(nothing(format, n_undecided));
+        return Err(nothing(format, left_out));
     }
     Ok(Exported {
         text,
         n_rows,
-        n_undecided,
+        n_undecided: left_out.n_undecided,
         ranked: None,
-        n_unfit: 0,
+        n_unfit: left_out.n_unfit,
     })
 }
 
-fn nothing(format: Format, n_undecided: usize) -> AnnotateError {
+fn nothing(format: Format, left_out: LeftOut) -> AnnotateError {
+    let LeftOut {
+        n_undecided,
+        n_unfit,
+    } = left_out;
+    let (found, remedy) = if n_unfit > 0 && n_undecided == 0 {
+        (
+            format!(
+                "no row, and {n_unfit} items whose answers were ranked, for which it has no place"
+            ),
+            "export argilla, or preference_log",
+        )
+    } else {
+        (
+            format!("no row, and {n_undecided} items that the rule leaves undecided"),
+            "wait for more answers, decide what waits for adjudication, or choose another rule",
+        )
+    };
     AnnotateError::NothingToExport {
         format: format.name(),
-        found: format!("no row, and {n_undecided} items that the rule leaves undecided"),
-        remedy: "wait for more answers, decide what waits for adjudication, or choose another rule",
+        found,
+        remedy,
     }
 }
 
@@ -281,5 +311,5 @@ async fn events(store: &Store) -> Result<Exported, AnnotateError> {
         text.push_str(&more);
         n_rows += n;
     }
-    not_empty(Format::Events, (text, n_rows), 0)
+    not_empty(Format::Events, (text, n_rows), LeftOut::default())
 }

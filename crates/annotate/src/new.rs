@@ -1,12 +1,13 @@
 //! A new project, of a file of comparisons and a folder of images: with comments, guidelines to edit and both questions. Or one of
-//! rankings, of all answers that several files of candidates have to one prompt.
+//! rankings, of all answers that several files have to one prompt.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::answer_sets::{self, AnswerSet, MAX_OUTPUTS, MIN_OUTPUTS};
-use candor_data::formats::candidates::{self, Candidate};
-use candor_data::{ComparisonFormat, DataError, Place, Spot, atomic};
+use candor_data::formats::candidates;
+use candor_data::{ComparisonFormat, DataError, Place, Spot, Turn, atomic};
 use serde_json::json;
 
 use crate::error::AnnotateError;
@@ -59,7 +60,7 @@ pub fn write(
 /// `ties` says whether answers may share a rank.
 ///
 /// # Errors
-/// As [`write`]; a prompt has more answers than people rank, or none has enough.
+/// As [`write`]; a prompt has more answers than people rank, none has enough, or two prompts have one id.
 pub fn write_ranking(
     folder: &Path,
     files: &[PathBuf],
@@ -85,20 +86,28 @@ pub fn write_ranking(
 
 /// The sets of all files, and of how many prompts fewer than three answers differ.
 fn sets(files: &[PathBuf]) -> Result<(Vec<AnswerSet>, usize), DataError> {
-    let (mut sampled, mut sets) = (Vec::new(), Vec::new());
-    for file in files {
-        if ComparisonFormat::of(file).is_ok_and(|format| format == ComparisonFormat::Candidates) {
-            sampled.extend(candidates::read(file)?);
-        } else {
-            sets.extend(answer_sets::read(file)?);
-        }
-    }
+    let mut sets: Vec<AnswerSet> = Vec::new();
     let mut n_few = 0;
-    for rows in candidates::by_prompt(sampled) {
-        match set(files, &rows)? {
-            Some(set) => sets.push(set),
-            None => n_few += 1,
+    let mut known: HashMap<String, &Path> = HashMap::new();
+    for (file, rows) in by_prompt(files)? {
+        let Some(set) = set(files, &rows)? else {
+            n_few += 1;
+            continue;
+        };
+        if let Some(other) = known.insert(set.id.clone(), file) {
+            return Err(DataError::Field {
+                spot: Spot::new(file, Place::File, "id"),
+                found: format!(
+                    "{:?} is the id of another prompt in {}",
+                    set.id,
+                    other.display()
+                ),
+                remedy:
+                    "the ids of all files together must differ: give the rows of one file others"
+                        .into(),
+            });
         }
+        sets.push(set);
     }
     if sets.is_empty() {
         let found = format!("none of {n_few} prompts has {MIN_OUTPUTS} different answers");
@@ -108,8 +117,41 @@ fn sets(files: &[PathBuf]) -> Result<(Vec<AnswerSet>, usize), DataError> {
     Ok((sets, n_few))
 }
 
+/// The rows of each prompt (the same image and turns) together, with the file of the first of them, in the order of their first rows.
+fn by_prompt(files: &[PathBuf]) -> Result<Vec<(&Path, Vec<AnswerSet>)>, DataError> {
+    let mut prompts: Vec<(&Path, Vec<AnswerSet>)> = Vec::new();
+    let mut places: HashMap<(Option<String>, Vec<Turn>), usize> = HashMap::new();
+    for file in files {
+        for row in rows(file)? {
+            let prompt = (row.image.clone(), row.turns.clone());
+            let place = *places.entry(prompt).or_insert_with(|| {
+                prompts.push((file.as_path(), Vec::new()));
+                prompts.len() - 1
+            });
+            prompts[place].1.push(row);
+        }
+    }
+    Ok(prompts)
+}
+
+/// The rows of a file of answer sets, or those of a file of candidates, which have two answers each.
+fn rows(file: &Path) -> Result<Vec<AnswerSet>, DataError> {
+    if !ComparisonFormat::of(file).is_ok_and(|format| format == ComparisonFormat::Candidates) {
+        return answer_sets::read(file);
+    }
+    let sampled = candidates::read(file)?.into_iter();
+    let rows = sampled.map(|row| AnswerSet {
+        id: row.id,
+        image: row.image,
+        turns: row.turns,
+        original_answer: row.original_answer,
+        outputs: row.outputs.into(),
+    });
+    Ok(rows.collect())
+}
+
 /// The different answers to one prompt; none where they are too few.
-fn set(files: &[PathBuf], rows: &[Candidate]) -> Result<Option<AnswerSet>, DataError> {
+fn set(files: &[PathBuf], rows: &[AnswerSet]) -> Result<Option<AnswerSet>, DataError> {
     let outputs: Vec<String> = rows.iter().flat_map(|row| row.outputs.clone()).collect();
     let outputs = differing(&outputs);
     let Some(first) = rows.first().filter(|_| outputs.len() >= MIN_OUTPUTS) else {

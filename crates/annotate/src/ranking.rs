@@ -4,6 +4,8 @@
 //! Such majorities may go in a circle (of three answers, each better than the next): nothing follows from these pairs, and they
 //! are told apart from the others. What is left has no circle.
 
+use std::cmp::Ordering;
+
 /// What people say together of the pairs of some answers. Every pair is in one of the three.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Pairs {
@@ -11,6 +13,8 @@ pub(crate) struct Pairs {
     pub ordered: Vec<(usize, usize)>,
     /// Pairs of which neither is better for more than half.
     pub n_undecided: usize,
+    /// Of these, pairs that more than half call alike.
+    pub n_alike: usize,
     /// Pairs whose majorities go in a circle.
     pub n_circular: usize,
 }
@@ -18,13 +22,14 @@ pub(crate) struct Pairs {
 /// The pairs of `n` answers. Each person's ranking has the rank of every answer, and a weight.
 pub(crate) fn pairs(n: usize, rankings: &[(&[u8], f64)]) -> Pairs {
     let all: f64 = rankings.iter().map(|(_, weight)| weight).sum();
-    let is_better = |better: usize, worse: usize| {
+    let do_most_say = |first: usize, second: usize, what: Ordering| {
         let agreeing = rankings.iter().filter(|(ranks, _)| {
-            let both = ranks.get(better).zip(ranks.get(worse));
-            both.is_some_and(|(better, worse)| better < worse)
+            let both = ranks.get(first).zip(ranks.get(second));
+            both.is_some_and(|(first, second)| first.cmp(second) == what)
         });
         2.0 * agreeing.map(|(_, weight)| weight).sum::<f64>() > all
     };
+    let is_better = |better: usize, worse: usize| do_most_say(better, worse, Ordering::Less);
     let beats: Vec<Vec<bool>> = (0..n)
         .map(|better| (0..n).map(|worse| is_better(better, worse)).collect())
         .collect();
@@ -37,6 +42,7 @@ pub(crate) fn pairs(n: usize, rankings: &[(&[u8], f64)]) -> Pairs {
                 (false, true) => (second, first),
                 (false, false) => {
                     pairs.n_undecided += 1;
+                    pairs.n_alike += usize::from(do_most_say(first, second, Ordering::Equal));
                     continue;
                 }
             };
@@ -81,6 +87,7 @@ mod tests {
         let said = of(&[&[2, 1, 2]]);
         assert_eq!(said.ordered, [(1, 0), (1, 2)]);
         assert_eq!((said.n_undecided, said.n_circular), (1, 0));
+        assert_eq!(said.n_alike, 1);
     }
 
     #[test]
@@ -89,6 +96,7 @@ mod tests {
         let said = of(&[&[1, 2, 3], &[1, 2, 3], &[3, 1, 2], &[2, 3, 1]]);
         assert_eq!(said.ordered, [(0, 1), (1, 2)]);
         assert_eq!((said.n_undecided, said.n_circular), (1, 0));
+        assert_eq!(said.n_alike, 0);
     }
 
     #[test]

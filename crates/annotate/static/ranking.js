@@ -40,7 +40,7 @@ export class Ranking extends EventTarget {
     this.#field.addEventListener("pointerdown", (event) => this.#grab(event));
     this.#field.addEventListener("pointermove", (event) => this.#pull(event));
     this.#field.addEventListener("pointerup", (event) => this.#drop(event));
-    this.#field.addEventListener("pointercancel", () => this.#letGo());
+    this.#field.addEventListener("pointercancel", () => this.#forget());
   }
 
   /** What is said: `ranking` has the rank of each answer from 1, the best, and 0 where it has none yet. */
@@ -61,6 +61,7 @@ export class Ranking extends EventTarget {
 
   /** Asks for the order of `n` answers, some of which may have their ranks already, or stops asking. */
   ask(isAsked, n = 0, { ranking = null } = {}) {
+    this.#forget();
     this.#field.hidden = !isAsked;
     this.#n = isAsked ? n : 0;
     this.#joins = false;
@@ -190,11 +191,16 @@ export class Ranking extends EventTarget {
     const chip = event.target.closest(".chip");
     this.#hasDragged = false;
     if (chip === null || event.button !== 0) return;
-    this.#drag = { chip, answer: answerOf(chip), x: event.clientX, y: event.clientY };
+    const box = chip.getBoundingClientRect();
+    this.#drag = { chip, answer: answerOf(chip), box, x: event.clientX, y: event.clientY };
   }
 
   #pull(event) {
-    if (this.#drag === null) return;
+    // A button that was released outside the window tells nobody.
+    if (this.#drag === null || event.buttons === 0) {
+      this.#forget();
+      return;
+    }
     const { chip, x, y } = this.#drag;
     const [dx, dy] = [event.clientX - x, event.clientY - y];
     if (!this.#hasDragged && Math.hypot(dx, dy) < DRAG_PX) return;
@@ -211,24 +217,43 @@ export class Ranking extends EventTarget {
     }
     // The click that the browser makes of a drag comes first.
     setTimeout(() => (this.#hasDragged = false));
-    const { answer } = this.#drag;
-    const under = document.elementsFromPoint(event.clientX, event.clientY);
+    const { answer, box } = this.#drag;
+    const { clientX: x, clientY: y } = event;
+    const under = document.elementsFromPoint(x, y);
     this.#letGo();
+    // It was a click of an unsteady hand.
+    if (x >= box.left && x <= box.right && y >= box.top && y <= box.bottom) return;
     const chip = under.find((element) => element.matches(".chip") && answerOf(element) !== answer);
     const neighbour = chip === undefined ? null : answerOf(chip);
     if (neighbour !== null && this.#isRanked(neighbour)) {
       const { left, width } = chip.getBoundingClientRect();
       this.#remove(answer);
-      const at = this.#groupOf(neighbour) + (event.clientX > left + width / 2 ? 1 : 0);
+      const at = this.#groupOf(neighbour) + (x > left + width / 2 ? 1 : 0);
       this.#groups.splice(at, 0, [answer]);
       this.#changed(answer);
     } else if (under.includes(this.#ranked)) {
+      const next = this.#behind(x, y, answer);
       this.#remove(answer);
-      this.#groups.push([answer]);
+      this.#groups.splice(next === undefined ? this.#groups.length : this.#groupOf(next), 0, [answer]);
       this.#changed(answer);
     } else if (under.includes(this.#unranked) && this.#isRanked(answer)) {
       this.#takeOut(answer);
     }
+  }
+
+  /** An answer other than `answer` of the first group that stands behind a point of the page, in its line or in one below. */
+  #behind(x, y, answer) {
+    const others = this.#groups.map((group) => group.find((other) => other !== answer));
+    return others.find((other, i) => {
+      const { left, width, top, bottom } = this.#ranked.children[i].getBoundingClientRect();
+      return other !== undefined && (y < top || (y <= bottom && x < left + width / 2));
+    });
+  }
+
+  /** Ends a drag that nothing comes of. */
+  #forget() {
+    this.#letGo();
+    this.#hasDragged = false;
   }
 
   #letGo() {
@@ -248,7 +273,8 @@ export class Ranking extends EventTarget {
     this.#ranked.classList.toggle("is-joining", this.#joins);
     const rest = [...ranks.keys()].filter((answer) => ranks[answer] === 0);
     this.#unranked.replaceChildren(...rest.map((answer) => make("li", {}, this.#chip(answer, 0))));
-    this.#ranked.hidden = this.#groups.length === 0;
+    // Also what is empty is dropped into.
+    this.#ranked.hidden = this.#n === 0;
     this.#unranked.hidden = rest.length === 0;
     this.#moves.hidden = this.#chosen === null;
     if (focused !== null) this.#focus(focused);

@@ -30,6 +30,11 @@ impl Order {
         Self(outputs)
     }
 
+    /// Whether each of `n` answers stands in one place.
+    pub(crate) fn is_of(&self, n: usize) -> bool {
+        self.0.len() == n && (0..n).all(|output| self.0.contains(&output))
+    }
+
     /// Which of two answers stands on the left; the first of more or fewer, for which nothing is said of sides.
     #[must_use]
     pub fn left(&self) -> Side {

@@ -30,19 +30,30 @@ fn task(item: &Judged) -> Value {
 
 /// What people were shown, by names that both tools' files have.
 pub(super) fn fields(item: &Judged) -> Value {
-    let mut fields = asked(&item.turns, item.image.as_deref());
-    fields["id"] = item.name.as_str().into();
-    fields["answer_a"] = item.outputs[0].as_str().into();
-    fields["answer_b"] = item.outputs[1].as_str().into();
+    let image = item.image.as_deref();
+    let mut fields = json!({
+        "id": item.name, "question": question(&item.turns, image), "answer_a": item.outputs[0], "answer_b": item.outputs[1],
+    });
+    add_context(&mut fields, &item.turns, image);
     fields
 }
 
 /// What people were asked.
 pub(super) fn asked(turns: &[Turn], image: Option<&str>) -> Value {
-    // Several images are named in the text, as on the page.
+    let mut fields = json!({"question": question(turns, image)});
+    add_context(&mut fields, turns, image);
+    fields
+}
+
+/// The last question. Several images are named in it, as on the page.
+fn question(turns: &[Turn], image: Option<&str>) -> String {
     let read = ShownTurn::all(turns, shown::count(image));
-    let question = read.last().map_or("", |turn| turn.text.as_str());
-    let mut fields = json!({"question": question});
+    read.last()
+        .map_or_else(String::new, |turn| turn.text.clone())
+}
+
+/// Adds what is shown beside a question and what was said before it.
+fn add_context(fields: &mut Value, turns: &[Turn], image: Option<&str>) {
     match image {
         Some(several) if shown::count(Some(several)) > 1 => {
             fields["images"] = shown::names(several).collect();
@@ -56,7 +67,6 @@ pub(super) fn asked(turns: &[Turn], image: Option<&str>) -> Value {
     {
         fields["conversation"] = json!(earlier);
     }
-    fields
 }
 
 /// What one person said; what an adjudicator decided is the ground truth.
@@ -155,6 +165,8 @@ mod tests {
         let one = asked("a.png", "<image>\nWhat is it?");
         assert_eq!(one["question"], "What is it?");
         assert_eq!(one["image"], "a.png");
+        let names: Vec<&String> = one.as_object().unwrap().keys().collect();
+        assert_eq!(names, ["id", "question", "answer_a", "answer_b", "image"]);
     }
 
     #[test]

@@ -252,8 +252,10 @@ async fn answers(connection: &mut Connection) -> Result<BTreeMap<i64, Vec<Given>
                WHERE i.kind = 'work' AND i.state <> 'withdrawn' AND a.state = 'current' ORDER BY a.number";
     let mut answers: BTreeMap<i64, Vec<Given>> = BTreeMap::new();
     for row in connection.rows(sql, values![]).await? {
-        // Of an answer that is rated, nobody asks where it stood.
-        let given = given(&row, order(&row, 2)?, row.int("active_ms")?)?;
+        let answer: Answer = row.json("answer")?;
+        // A ranking has a rank of each answer. Of an answer that is rated, nobody asks where it stood.
+        let n = answer.ranking.as_ref().map_or(2, Vec::len);
+        let given = given(&row, answer, order(&row, n)?, row.int("active_ms")?)?;
         answers.entry(row.int("item")?).or_default().push(given);
     }
     Ok(answers)
@@ -264,15 +266,18 @@ async fn decisions(connection: &mut Connection) -> Result<HashMap<i64, Given>, A
                FROM decisions d JOIN people p ON p.person = d.person";
     let rows = connection.rows(sql, values![]).await?;
     rows.iter()
-        .map(|row| Ok((row.int("item")?, given(row, Order::as_given(2), 0)?)))
+        .map(|row| {
+            let given = given(row, row.json("answer")?, Order::as_given(2), 0)?;
+            Ok((row.int("item")?, given))
+        })
         .collect()
 }
 
-fn given(row: &Row, order: Order, active_ms: i64) -> Result<Given, AnnotateError> {
+fn given(row: &Row, answer: Answer, order: Order, active_ms: i64) -> Result<Given, AnnotateError> {
     Ok(Given {
         person: row.text("person")?,
         name: row.text("name")?,
-        answer: row.json("answer")?,
+        answer,
         order,
         active_ms,
         answered_at: row.int("answered_at")?,

@@ -69,7 +69,7 @@ fn vote(answer: &Answer) -> (Pick, Option<bool>) {
 }
 
 /// Whether somebody has to decide between these rankings of the same answers. They have a majority where one of a pair is better
-/// for more than half, and no such majorities go in a circle.
+/// or both are alike for more than half, and no majorities go in a circle.
 fn are_disputed(rule: Dispute, rankings: &[&[u8]]) -> bool {
     let differ = rankings.windows(2).any(|two| two[0] != two[1]);
     match rule {
@@ -77,7 +77,8 @@ fn are_disputed(rule: Dispute, rankings: &[&[u8]]) -> bool {
             let n = rankings.first().map_or(0, |ranks| ranks.len());
             let equal: Vec<(&[u8], f64)> = rankings.iter().map(|&ranks| (ranks, 1.0)).collect();
             let said = pairs(n, &equal);
-            differ && (said.ordered.is_empty() || said.n_circular > 0)
+            let n_settled = said.ordered.len() + said.n_alike;
+            differ && (n_settled == 0 || said.n_circular > 0)
         }
         Dispute::AnyDifference => differ,
         Dispute::Never => false,
@@ -173,6 +174,12 @@ mod tests {
         let alike: [&[u8]; 2] = [&[1, 1, 1], &[1, 1, 1]];
         assert!(!asks(Dispute::NoMajority, &alike));
         assert!(!asks(Dispute::AnyDifference, &alike));
+        // Two of three call every pair alike.
+        let mostly: [&[u8]; 3] = [&[1, 1, 1], &[1, 1, 1], &[1, 2, 3]];
+        assert!(!asks(Dispute::NoMajority, &mostly));
+        assert!(asks(Dispute::AnyDifference, &mostly));
+        // Half is no majority of ties, either.
+        assert!(asks(Dispute::NoMajority, &mostly[1..]));
     }
 
     #[test]

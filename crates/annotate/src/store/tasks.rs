@@ -91,9 +91,21 @@ pub(super) fn order(row: &Row, n: usize) -> Result<Order, AnnotateError> {
     if n < 2 {
         return Ok(Order::as_given(n));
     }
-    let left = row.maybe_int("shown_left")?.unwrap_or_default();
-    let order = row.maybe_json("shown_order")?;
-    Ok(order.unwrap_or_else(|| Order::pair(side(left))))
+    if n == 2 {
+        let left = row.maybe_int("shown_left")?.unwrap_or_default();
+        return Ok(Order::pair(side(left)));
+    }
+    let order: Option<Order> = row.maybe_json("shown_order")?;
+    match order {
+        Some(order) if order.is_of(n) => Ok(order),
+        other => Err(AnnotateError::Damaged {
+            what: "shown_order",
+            found: other.map_or_else(
+                || format!("no order of {n} answers"),
+                |order| format!("{} is no order of {n} answers", json(&order)),
+            ),
+        }),
+    }
 }
 
 /// An order as the database has it: none of two answers, of which it has the side.

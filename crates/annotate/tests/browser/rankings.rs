@@ -35,6 +35,16 @@ fn answers_are_put_in_order() {
         ] {
             page.unsee(hidden).await;
         }
+        // The first answer is dropped where nothing is in order yet.
+        let middle =
+            "document.querySelector('#question-ranking').scrollIntoView({ block: 'center' })";
+        page.js(middle).await;
+        page.drag("#unranked .chip[data-answer='1']", "#ranked", 0)
+            .await;
+        assert_eq!(order(page).await, "1");
+        page.press(&[BACKSPACE]).await;
+        page.js("document.activeElement.blur()").await;
+        assert_eq!(order(page).await, "");
         // There is no fifth answer.
         page.press(&["5", "3", "1", ENTER]).await;
         page.read("#notice", "Please put all answers in order first")
@@ -61,6 +71,19 @@ fn answers_are_put_in_order() {
         page.click("#ranking-better").await;
         assert_eq!(order(page).await, "2=1>0>3");
         page.drag(".chip[data-answer='0']", ".chip[data-answer='2']", -12)
+            .await;
+        assert_eq!(order(page).await, "0>2=1>3");
+        // A click of an unsteady hand moves nothing.
+        page.drag(".chip[data-answer='0']", ".chip[data-answer='0']", 8)
+            .await;
+        assert_eq!(order(page).await, "0>2=1>3");
+        // What is dropped beside the others goes where it is dropped.
+        let half = "return Math.floor(document.querySelector('#ranked').getBoundingClientRect().width / 2)";
+        let half = page.js(half).await.as_i64().expect("a number");
+        page.drag(".chip[data-answer='3']", "#ranked", 2 - half)
+            .await;
+        assert_eq!(order(page).await, "3>0>2=1");
+        page.drag(".chip[data-answer='3']", "#ranked", half - 2)
             .await;
         assert_eq!(order(page).await, "0>2=1>3");
         page.click("#submit").await;

@@ -28,7 +28,7 @@ async fn is_old(office: &Office, kept: &Arc<Kept>) -> bool {
 }
 
 /// Changes the database behind the program's back.
-async fn run(office: &Office, sql: &'static str) {
+pub async fn run(office: &Office, sql: &'static str) {
     if office.project.database.starts_with("postgres") {
         let pool = sqlx::PgPool::connect(&office.project.database)
             .await

@@ -154,8 +154,14 @@ on_both! {
         let back = import::read(&office.project, &back, &file).unwrap();
         assert_eq!((back.items[1].name.as_str(), &back.items[1].outputs), ("s-1", &evidence.ranked[1].outputs));
         assert!(back.left_behind.unwrap().contains("responses.ranking (4)"));
-        let studio = export::render(&office.store, Format::LabelStudio, None, 5).await;
-        assert!(matches!(studio, Err(AnnotateError::NothingToExport { found, .. }) if found.contains("2 items whose answers were ranked")));
+        for format in [Format::LabelStudio, Format::Segments, Format::Sentences, Format::Ratings] {
+            let refused = export::render(&office.store, format, None, 5).await.unwrap_err();
+            assert!(matches!(refused, AnnotateError::NothingToExport { .. }), "{format:?}: {refused}");
+            let refused = refused.to_string();
+            for words in ["2 items whose answers were ranked", "export argilla"] {
+                assert!(refused.contains(words), "{format:?}: {refused}");
+            }
+        }
 
         let quality = quality::of(&evidence, 5);
         let found = quality.rankings.unwrap();
@@ -188,6 +194,26 @@ on_both! {
         assert_eq!(ids, ["s-0-0-1", "s-0-0-2"]);
         assert_eq!(rows[0].record.as_ref().unwrap().annotator, "judge");
         assert_eq!(decided.ranked.unwrap().n_undecided, 1);
+    };
+
+    an_order_that_is_not_there_is_told("overlap = 1\nranking_ties = false\n") |office: Box<Office>| async move {
+        imported(&office).await;
+        let anna = office.person("anna", Role::Annotator).await;
+        let task = office.claim(&anna).await.unwrap();
+        office.answer(&anna, &task, by(&task, GOOD)).await.unwrap();
+        assert!(office.claim(&anna).await.is_some());
+        for sql in [
+            "UPDATE answers SET shown_order = NULL",
+            "UPDATE answers SET shown_order = '[1,0]'",
+            "UPDATE answers SET shown_order = '[0,1,1]'",
+        ] {
+            crate::quality::run(&office, sql).await;
+            let refused = office.store.evidence().await.unwrap_err().to_string();
+            assert!(refused.contains("unreadable shown_order"), "{sql}: {refused}");
+        }
+        crate::quality::run(&office, "UPDATE slots SET shown_order = NULL").await;
+        let refused = office.store.claim(anna, Vec::new()).await.unwrap_err().to_string();
+        assert!(refused.contains("unreadable shown_order"), "{refused}");
     };
 
     people_see_several_answers_in_different_orders("overlap = 30\nranking_ties = true\n") |office: Box<Office>| async move {

@@ -8,6 +8,7 @@ use candor_annotate::project::{ImportFormat, Project, Questions, Ranking};
 use candor_annotate::store::Store;
 use candor_annotate::{command, import};
 use candor_data::ComparisonFormat;
+use candor_data::formats::answer_sets;
 use serde_json::json;
 
 use crate::web::IMAGE;
@@ -150,4 +151,49 @@ fn answers_of_several_files_to_one_prompt_are_ranked() {
         "{refused}"
     );
     assert!(!nothing.exists());
+}
+
+/// A row of answer sets about `image`, of the id `p-0`.
+fn set(image: &str) -> String {
+    let row = json!({
+        "id": "p-0", "image": image, "outputs": ["A cat.", "A cup.", "A pot."],
+        "conversations": [{"from": "human", "value": "<image>\nWhat is it?"}],
+    });
+    row.to_string() + "\n"
+}
+
+#[test]
+fn answers_of_sets_join_those_of_candidates_to_the_same_prompt() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, images) = given(folder.path());
+    let files = ["one.jsonl", "sets.jsonl"].map(|name| folder.path().join(name));
+    std::fs::write(&files[0], sampled("c-0", "0.png", ["A cup.", "A dog."])).unwrap();
+    std::fs::write(&files[1], set("0.png")).unwrap();
+    let out = folder.path().join("project");
+    let made = command::new_ranking(&files, &images, &out, 7, true).unwrap();
+    assert_eq!((made.n_new, made.n_equal), (1, 0));
+    let rows = answer_sets::read(&out.join("answer-sets.jsonl")).unwrap();
+    assert_eq!(rows[0].id, "c-0");
+    assert_eq!(rows[0].outputs, ["A cup.", "A dog.", "A cat.", "A pot."]);
+}
+
+#[test]
+fn an_id_of_two_prompts_is_refused_with_their_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, images) = given(folder.path());
+    let files = ["one.jsonl", "other.jsonl"].map(|name| folder.path().join(name));
+    std::fs::write(&files[0], set("0.png")).unwrap();
+    std::fs::write(&files[1], set("1.png")).unwrap();
+    let out = folder.path().join("project");
+    let refused = command::new_ranking(&files, &images, &out, 7, true).unwrap_err();
+    let refused = refused.to_string();
+    for words in [
+        "one.jsonl",
+        "other.jsonl",
+        "\"p-0\"",
+        "ids of all files together must differ",
+    ] {
+        assert!(refused.contains(words), "{words} in {refused}");
+    }
+    assert!(!out.exists());
 }

@@ -180,7 +180,9 @@ impl Task {
         let firsts = ANSWERS.map(|[first, _]| first);
         let names = names.ok_or_else(|| missing(of, &firsts))?;
         let mut all = ANSWERS.into_iter().zip(THIRDS);
-        let third = all.find(|(both, third)| *both == names && has(third));
+        // Who makes a table of records leaves what a record does not have empty.
+        let is_given = |name: &str| fields.get(name).is_some_and(|value| !value.is_null());
+        let third = all.find(|(both, third)| *both == names && is_given(third));
         if let Some((_, third)) = third {
             let found = "found a third answer, expected two: several are ranked, which rows of answer sets are for";
             return Err((format!("{of}.{third}"), found.to_owned()));

@@ -62,7 +62,7 @@ pub(super) fn set(
     }
 }
 
-/// The names of three answers or more, in order: one more than a row may have is found too, and refused.
+/// The names of three answers or more that are not empty, in order: one more than a row may have is found too, and refused.
 fn several(fields: &Map<String, Value>) -> Option<Vec<String>> {
     let numbers = (1..=MAX_OUTPUTS + 1).map(|number| number.to_string());
     let letters = ('a'..='z').take(MAX_OUTPUTS + 1).map(String::from);
@@ -73,7 +73,7 @@ fn several(fields: &Map<String, Value>) -> Option<Vec<String>> {
     let mut named = families.map(|(stem, ends)| {
         let names = ends.iter().map(|end| format!("{stem}{end}"));
         names
-            .take_while(|name| fields.contains_key(name))
+            .take_while(|name| fields.get(name).is_some_and(|value| !value.is_null()))
             .collect::<Vec<_>>()
     });
     named.find(|names| names.len() >= MIN_OUTPUTS)

@@ -268,6 +268,14 @@ fn what_is_not_understood_is_refused_by_name() {
 }
 
 #[test]
+fn a_third_answer_that_is_empty_is_none() {
+    let text = STUDIO.replace("\"model\": \"m\"", "\"answer_c\": null");
+    let taken = read(label_studio::read, &text).unwrap();
+    assert_eq!(taken.rows[0].outputs, ["A cup.", "A dog."]);
+    assert_eq!(taken.left_behind["data.answer_c"], 1);
+}
+
+#[test]
 fn two_tasks_of_one_id_are_refused() {
     let tasks = STUDIO.replace("\"id\": 5", "\"id\": \"p-1\"");
     let message = read(label_studio::read, &tasks).unwrap_err();
@@ -314,6 +322,9 @@ fn argillas_records_of_several_answers_are_sets() {
         .replace("\"answer_2\":", "\"response_b\":")
         .replace("\"answer_3\":", "\"response_c\":");
     assert_eq!(read(&letters).unwrap().rows, taken.rows);
+    let empty = read(&record.replace("\"hint\": \"h\"", "\"answer_4\": null")).unwrap();
+    assert_eq!(empty.rows, taken.rows);
+    assert_eq!(empty.left_behind["fields.answer_4"], 1);
     let more: Vec<String> = (4..10)
         .map(|i| format!("\"answer_{i}\": \"{i}\""))
         .collect();

@@ -29,6 +29,7 @@ use serde::Serialize;
 use tch::Tensor;
 
 pub use self::recipe::SuiteRecipe;
+use self::recipe::of_judge;
 use crate::EvalError;
 use crate::files::{Asked, EvalRun, answer_as, check_lengths};
 use crate::images::look_through;
@@ -151,7 +152,7 @@ impl TrainingSuite {
         Ok(suite)
     }
 
-    /// What a run with the suite reads besides: the files of the benchmarks, and who judges.
+    /// What a run with the suite reads besides: the files of the benchmarks, and who judges, how and by which prompts.
     ///
     /// # Errors
     /// A file cannot be read, or a rank has ended or hangs.
@@ -171,9 +172,11 @@ impl TrainingSuite {
         if recipe.judge.is_some() {
             let who = self.ranks.made_by_first(|| {
                 let judge = self.judge.as_ref().map(|(judge, _)| judge.identity());
-                Ok::<_, EvalError>(serde_json::to_string(&judge).unwrap_or_default())
+                let tasks = self.questions.iter().map(|of| &of.task);
+                let templates = tasks.filter_map(|task| Some(task.templates()?.sha256()));
+                Ok::<_, EvalError>(of_judge(judge.as_ref(), templates))
             })?;
-            inputs.push(("judge of the suite", sha256::of(&who)));
+            inputs.push(("judge of the suite", who));
         }
         Ok(inputs)
     }

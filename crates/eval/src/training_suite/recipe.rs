@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use candor_judge::Benchmark;
+use candor_data::sha256;
 use candor_judge::benchmarks::Files;
 use candor_judge::suite::best::BestBy;
 use candor_judge::suite::{benchmarks, entry};
+use candor_judge::{Benchmark, Identity};
 use candor_recipe::Reader;
 
 use crate::EvalError;
@@ -141,6 +142,15 @@ impl SuiteRecipe {
             remedy: "or leave these benchmarks out of the recipe",
         })
     }
+}
+
+/// SHA-256 of who judges, how, and by which prompts, `templates` being theirs.
+pub(super) fn of_judge(
+    judge: Option<&Identity>,
+    templates: impl IntoIterator<Item = String>,
+) -> String {
+    let who = serde_json::to_string(&judge).unwrap_or_default();
+    sha256::of_bytes([who].into_iter().chain(templates))
 }
 
 fn read_benchmarks(recipe: &mut Reader) -> Vec<Benchmark> {

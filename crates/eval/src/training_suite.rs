@@ -6,10 +6,12 @@
 //! batch behind a fingerprint of the weights that gave them: a run that was killed and comes to the step again with the same
 //! weights asks nothing again. With others, as a GPU may compute them, all is asked anew.
 //!
-//! Of several ranks all answer; the first asks the judge and scores, while the others wait.
+//! Of several ranks all answer; the first asks the judge and scores, while the others wait. A benchmark about which the judge does not
+//! reply to everything is left out of the step's numbers, and the run goes on.
 //!
 //! The truth about images that a world knows is not read here: what is measured are files of benchmarks.
 
+mod measuring;
 mod recipe;
 
 use std::collections::BTreeMap;
@@ -23,18 +25,18 @@ use candor_judge::settings::Templates;
 use candor_judge::suite::best::BestBy;
 use candor_judge::{Benchmark, ChatJudge, Judge as _, Settings};
 use candor_model::{Adapter, Bundle, ModelError};
-use candor_run::{Progress, Ranks, StopSignal};
-use candor_train::{BasePrecision, Best, Found, Opening, Session, SessionRecipe, fingerprint};
+use candor_run::{Progress, Ranks};
+use candor_train::{BasePrecision, Best, Found, Opening, Session, SessionRecipe};
 use serde::Serialize;
 use tch::Tensor;
 
 pub use self::recipe::SuiteRecipe;
 use self::recipe::of_judge;
 use crate::EvalError;
-use crate::files::{Asked, EvalRun, answer_as, check_lengths};
+use crate::files::{EvalRun, check_lengths};
 use crate::images::look_through;
 use crate::questions::{Questions, questions_sha256};
-use crate::suite::{Greedy, SuiteModel, score_into};
+use crate::suite::{Greedy, SuiteModel};
 
 /// The numbers of a step, by benchmark and key; without those that are ratios over nothing.
 pub type SuiteFigures = BTreeMap<String, BTreeMap<String, f64>>;
@@ -83,6 +85,9 @@ struct BestStep {
     value: f64,
     /// Its weights, within the folder of the run.
     weights: &'static str,
+    /// At how many steps the judge did not reply to everything, so that the best of them may not be among those chosen from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n_not_measured: Option<usize>,
 }
 
 impl TrainingSuite {
@@ -193,7 +198,7 @@ impl TrainingSuite {
     /// meanwhile waits until all is measured.
     ///
     /// # Errors
-    /// The model's logits are not finite, the judge did not reply to everything, the disk refuses, or a rank has ended or hangs.
+    /// The model's logits are not finite, the disk refuses, or a rank has ended or hangs.
     pub fn after_step(
         &mut self,
         session: &mut Session,
@@ -223,61 +228,6 @@ impl TrainingSuite {
         Ok(figures)
     }
 
-    fn measure(
-        &self,
-        recipe: &SuiteRecipe,
-        model: InTraining<'_>,
-        step: u64,
-    ) -> Result<SuiteFigures, EvalError> {
-        let trained = self.trained.iter();
-        let weights = fingerprint::of_tensors(trained.map(|(name, tensor)| (name, tensor)));
-        let asked = Asked {
-            bundle: model.bundle,
-            adapter: model.adapter,
-            fingerprint: &weights,
-            adapter_fingerprint: None,
-            replaces: true,
-        };
-        let folder = self.out.join("suite").join(format!("step-{step}"));
-        let session = self.judge_session();
-        let never = StopSignal::detached();
-        let (mut figures, mut told) = (SuiteFigures::new(), Vec::new());
-        for questions in &self.questions {
-            let benchmark = questions.benchmark;
-            let out = folder.join(benchmark.about().argument);
-            let eval_run = model.eval_run(recipe, benchmark, questions.files.clone(), out);
-            let (ranks, session) = (&self.ranks, session.as_ref());
-            let answered = answer_as(asked, questions, &eval_run, session, &never, ranks)?;
-            let said = Progress::of_rank(ranks, "suite");
-            let found = ranks.made_by_first(|| {
-                let answers = answered.map(|answered| answered.files).unwrap_or_default();
-                let scored = score_into(&eval_run.out, questions, &answers, session, self.seed);
-                let (results, _) = scored?;
-                for warning in results.warnings() {
-                    said.note(&format!(
-                        "step {step}, {}: WARNING: {warning}",
-                        benchmark.label()
-                    ));
-                }
-                let numbers = benchmark.measures().filter_map(|of| {
-                    let value = results.figure(benchmark, of.key)?.value?;
-                    Some((of.key.to_owned(), value))
-                });
-                Ok::<BTreeMap<String, f64>, EvalError>(numbers.collect())
-            })?;
-            let main = benchmark.measures().next();
-            told.extend(main.and_then(|main| {
-                let value = found.get(main.key)?;
-                let (key, decimals) = (benchmark.key(), main.decimals);
-                Some(format!("{key}.{} {value:.decimals$}", main.key))
-            }));
-            figures.insert(benchmark.key().to_owned(), found);
-        }
-        let said = Progress::of_rank(&self.ranks, "suite");
-        said.note(&format!("step {step}: {}", told.join(", ")));
-        Ok(figures)
-    }
-
     /// Puts the weights of the best step into the tensors that were trained, and says which it is: in `best.json`, after `save`
     /// has written them into the folder that it is given. To be called when all else of the run is written.
     ///
@@ -287,10 +237,19 @@ impl TrainingSuite {
         self,
         save: impl FnOnce(&Path) -> Result<(), ModelError>,
     ) -> Result<(), EvalError> {
+        let said = Progress::of_rank(&self.ranks, "suite");
+        for Questions { benchmark, .. } in &self.questions {
+            let n = self.n_not_measured(*benchmark);
+            if n > 0 {
+                let label = benchmark.label();
+                said.note(&format!(
+                    "steps at which {label} is not measured, because the judge did not reply to everything: {n}"
+                ));
+            }
+        }
         let Some((by, best)) = &self.best else {
             return Ok(());
         };
-        let said = Progress::of_rank(&self.ranks, "suite");
         let Some(found) = best.found() else {
             let name = by.name();
             said.note(&format!(
@@ -308,6 +267,7 @@ impl TrainingSuite {
             step: found.step,
             value: signed(*by, found.accuracy),
             weights: self.best_folder,
+            n_not_measured: Some(self.n_not_measured(by.benchmark)).filter(|&n| n > 0),
         };
         let path = self.out.join("best.json");
         let json = serde_json::to_string_pretty(&best).map_err(|error| EvalError::Unfit {

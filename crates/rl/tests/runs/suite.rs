@@ -343,3 +343,36 @@ fn a_judge_is_not_asked_again_and_another_prompt_of_it_is_refused() {
     let said = resumed().unwrap_err().to_string();
     assert!(said.contains("began: judge of the suite;"), "{said}");
 }
+
+/// What is trained is what a run has that asks nobody.
+#[test]
+fn a_judge_that_refuses_ends_no_training() {
+    let folder = prepared();
+    let dir = folder.path();
+    bench(dir);
+    ask_mmhal(dir);
+    fs::write(dir.join("prompt.txt"), "{question} {answer}").unwrap();
+    let (url, asked) = judge(400, "too long");
+    let (data, named) = (data(dir), judged_at(dir, "judge", &url));
+    let both = "suite.benchmarks=[\"pope\", \"mmhal\"]";
+    let sets = with_suite(&data, &[both, JUDGED[1], &named]);
+    let measured = finished(dir, "out", &sets);
+    assert!(asked.load(Ordering::SeqCst) >= 3);
+    let plain = finished(dir, "plain", &["run.snapshot_every=2"]);
+    for (mut line, plain) in measured.into_iter().zip(plain) {
+        let suite = line.as_object_mut().unwrap().remove("suite");
+        assert_eq!(line, plain);
+        let step = line["step"].as_u64().unwrap();
+        let Some(suite) = suite else {
+            assert!(!step.is_multiple_of(2), "step {step}");
+            continue;
+        };
+        let measured: Vec<&String> = suite.as_object().unwrap().keys().collect();
+        assert_eq!(measured, ["pope"]);
+        let of_step = dir.join(format!("out/suite/step-{step}/mmhal"));
+        assert_eq!(lines(&of_step.join("answers.log")).len(), 2);
+        assert!(!of_step.join("results.json").exists());
+    }
+    assert!(!dir.join("out/best.json").exists());
+    assert!(dir.join("out/result.json").exists());
+}

@@ -237,6 +237,14 @@ fn a_run_that_was_killed_asks_nothing_again_and_ends_in_the_same_bytes() {
     fs::remove_dir_all(out.join("suite/step-6/pope/verdicts")).unwrap();
     fs::remove_file(out.join("best.json")).unwrap();
     assert!(resumed(&sets) == whole);
+    // A run whose best weights cannot be written is not finished.
+    fs::remove_file(out.join("result.json")).unwrap();
+    fs::remove_dir_all(out.join("best")).unwrap();
+    fs::write(out.join("best"), "in the way").unwrap();
+    run(&recipe(dir, "out", &sets), &launch(true), Device::Cpu).unwrap_err();
+    assert!(!out.join("result.json").exists());
+    fs::remove_file(out.join("best")).unwrap();
+    assert!(resumed(&sets) == whole);
     // Words that no model said stay, so nothing is asked again.
     let reworded = told.replacen("\"text\":\"", "\"text\":\"Kept ", 1);
     assert_ne!(reworded, told);

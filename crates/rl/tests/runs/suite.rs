@@ -1,7 +1,6 @@
 //! Benchmarks by which a run measures itself.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -14,7 +13,8 @@ use candor_model::{Adapter, Bundle, ImageFeatures};
 use candor_rl::run;
 use candor_run::{Outcome, Ranks, StopSignal};
 use candor_testing::files::{json, lines};
-use candor_testing::images::{COLOURS, walls};
+use candor_testing::images::COLOURS;
+use candor_testing::pope::{self, SPLITS};
 use candor_testing::run::launch;
 use serde_json::Value;
 use tch::{Device, Kind};
@@ -22,30 +22,18 @@ use tch::{Device, Kind};
 use crate::fixture::{finished, prepared, recipe, try_run};
 use crate::resume::files;
 
-const SPLITS: [&str; 3] = ["random", "popular", "adversarial"];
-
 /// POPE about the three walls: two questions a wall, the second of which is another in each split.
 fn bench(dir: &Path) {
-    let data = dir.join("bench");
-    let images = data.join("coco/val2014");
-    fs::create_dir_all(&images).unwrap();
-    fs::create_dir(data.join("pope")).unwrap();
-    walls(&images);
-    for (k, split) in SPLITS.iter().enumerate() {
-        let mut text = String::new();
-        for (n, (colour, _)) in COLOURS[..3].iter().enumerate() {
-            let other = ["large", "none", COLOURS[(n + 1) % 3].0][k];
-            for (id, (word, label)) in [(*colour, "yes"), (other, "no")].into_iter().enumerate() {
-                let id = 2 * n + id;
-                writeln!(
-                    text,
-                    r#"{{"question_id":{id},"image":"{colour}.png","text":"Is the wall {word}?","label":"{label}"}}"#
-                )
-                .unwrap();
-            }
-        }
-        fs::write(data.join(format!("pope/coco_pope_{split}.jsonl")), text).unwrap();
-    }
+    pope::write(&dir.join("bench"), |split| {
+        let asked = COLOURS[..3].iter().enumerate().map(|(n, (colour, _))| {
+            let other = ["large", "none", COLOURS[(n + 1) % 3].0][split];
+            [(*colour, "yes"), (other, "no")].map(|(word, label)| {
+                let question = format!("Is the wall {word}?");
+                [format!("{colour}.png"), question, label.to_owned()]
+            })
+        });
+        asked.flatten().collect()
+    });
 }
 
 /// One question of MMHal-Bench beside POPE, whose answers take a judge.

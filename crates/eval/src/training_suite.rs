@@ -31,7 +31,7 @@ use serde::Serialize;
 use tch::Tensor;
 
 pub use self::recipe::SuiteRecipe;
-use self::recipe::of_judge;
+use self::recipe::{of_files, of_judge};
 use crate::EvalError;
 use crate::files::{EvalRun, check_lengths};
 use crate::images::look_through;
@@ -133,13 +133,7 @@ impl TrainingSuite {
             let eval_run = model.eval_run(recipe, benchmark, files, out);
             let session = suite.judge_session();
             let questions = eval_run.questions(session.as_ref())?;
-            if questions.task.asks_judge() && recipe.judge.is_none() {
-                return Err(EvalError::Unfit {
-                    path: questions.files.questions[0].clone(),
-                    problem: format!("{} takes a judge", benchmark.label()),
-                    remedy: "name one as suite.judge, or leave it out of suite.benchmarks",
-                });
-            }
+            recipe.check_judge(benchmark, &questions.files, &*questions.task)?;
             look_through(&questions, &eval_run.images)?;
             let fits = check_lengths(&questions, model.bundle, &eval_run);
             fits.map_err(|error| EvalError::Unfit {
@@ -166,12 +160,9 @@ impl TrainingSuite {
             return Ok(Vec::new());
         };
         let asks = self.questions.iter().flat_map(|of| &of.asks);
-        let mut parts = vec![questions_sha256(asks).into_bytes()];
+        let mut parts = vec![questions_sha256(asks)];
         for Questions { files, .. } in &self.questions {
-            let more = [&files.references, &files.context, &files.synonyms];
-            for path in files.questions.iter().chain(more.into_iter().flatten()) {
-                parts.push(sha256::of_file(path)?.into_bytes());
-            }
+            parts.extend(of_files(files)?);
         }
         let mut inputs = vec![("suite", sha256::of_bytes(parts))];
         if recipe.judge.is_some() {

@@ -13,6 +13,8 @@
 
 mod measuring;
 mod recipe;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -204,6 +206,13 @@ impl TrainingSuite {
         session.phase("suite");
         session.gather_weights()?;
         let figures = self.measure(recipe, model, step)?;
+        self.offer(step, &figures)?;
+        session.release_weights();
+        Ok(figures)
+    }
+
+    /// Keeps the weights as they are if their number is the best so far; of equally good ones the first.
+    fn offer(&mut self, step: u64, figures: &SuiteFigures) -> Result<(), EvalError> {
         if let Some((by, best)) = &mut self.best
             && let Some(&value) = figures
                 .get(by.benchmark.key())
@@ -215,8 +224,7 @@ impl TrainingSuite {
                 loss: 0.0,
             })?;
         }
-        session.release_weights();
-        Ok(figures)
+        Ok(())
     }
 
     /// Puts the weights of the best step into the tensors that were trained, and says which it is: in `best.json`, after `save`

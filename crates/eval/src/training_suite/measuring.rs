@@ -107,7 +107,7 @@ impl TrainingSuite {
 }
 
 /// The main number of a benchmark, as the terminal shows it.
-fn main_number(
+pub(super) fn main_number(
     benchmark: Benchmark,
     main: &Measure,
     found: Option<&BTreeMap<String, f64>>,

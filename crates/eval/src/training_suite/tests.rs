@@ -5,6 +5,7 @@ use std::fs;
 use candor_judge::suite::Suite;
 use candor_testing::files::json;
 
+use super::measuring::main_number;
 use super::*;
 
 /// A suite whose best step is chosen by a number of CHAIR, and a weight that it watches.
@@ -92,4 +93,14 @@ fn steps_without_numbers_are_counted_in_what_is_said_of_the_best() {
     fs::write(out.join("suite/step-3/pope/answers.log"), "").unwrap();
     chosen(out, "recall", &[Some(0.5)]).unwrap();
     assert_eq!(json(&out.join("best.json"))["n_not_measured"], 2);
+}
+
+#[test]
+fn a_benchmark_without_its_main_number_is_named_on_the_terminal() {
+    let main = Benchmark::Chair.measures().next().unwrap();
+    let told = |found: Option<&BTreeMap<String, f64>>| main_number(Benchmark::Chair, main, found);
+    let found = BTreeMap::from([("chair_i".to_owned(), 0.25)]);
+    assert_eq!(told(Some(&found)), "chair.chair_i 0.250");
+    assert_eq!(told(Some(&BTreeMap::new())), "no chair.chair_i");
+    assert_eq!(told(None), "chair not measured");
 }

@@ -23,7 +23,7 @@ use crate::files::{EvalRun, OpenModel, answer_by};
 use crate::questions::Questions;
 
 /// What descriptions are asked for with (CHAIR).
-pub(crate) const DESCRIPTION: &str = "Describe the image in detail.";
+const DESCRIPTION: &str = "Describe the image in detail.";
 
 /// A model of a suite.
 #[derive(Debug, Clone)]

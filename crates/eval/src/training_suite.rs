@@ -6,11 +6,15 @@
 //! batch behind a fingerprint of the weights that gave them: a run that was killed and comes to the step again with the same
 //! weights asks nothing again. With others, as a GPU may compute them, all is asked anew.
 //!
-//! Of several ranks all answer; the first asks the judge and scores, while the others wait.
+//! Of several ranks all answer; the first asks the judge and scores, while the others wait. A benchmark about which the judge does not
+//! reply to everything is left out of the step's numbers, and the run goes on.
 //!
 //! The truth about images that a world knows is not read here: what is measured are files of benchmarks.
 
+mod measuring;
 mod recipe;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,17 +27,18 @@ use candor_judge::settings::Templates;
 use candor_judge::suite::best::BestBy;
 use candor_judge::{Benchmark, ChatJudge, Judge as _, Settings};
 use candor_model::{Adapter, Bundle, ModelError};
-use candor_run::{Progress, Ranks, StopSignal};
-use candor_train::{BasePrecision, Best, Found, Opening, Session, SessionRecipe, fingerprint};
+use candor_run::{Progress, Ranks};
+use candor_train::{BasePrecision, Best, Found, Opening, Session, SessionRecipe};
 use serde::Serialize;
 use tch::Tensor;
 
 pub use self::recipe::SuiteRecipe;
+use self::recipe::{of_files, of_judge};
 use crate::EvalError;
-use crate::files::{Asked, EvalRun, answer_as, check_lengths};
+use crate::files::{EvalRun, check_lengths};
 use crate::images::look_through;
 use crate::questions::{Questions, questions_sha256};
-use crate::suite::{Greedy, SuiteModel, score_into};
+use crate::suite::{Greedy, SuiteModel};
 
 /// The numbers of a step, by benchmark and key; without those that are ratios over nothing.
 pub type SuiteFigures = BTreeMap<String, BTreeMap<String, f64>>;
@@ -82,6 +87,9 @@ struct BestStep {
     value: f64,
     /// Its weights, within the folder of the run.
     weights: &'static str,
+    /// At how many steps the judge did not reply to everything, so that the best of them may not be among those chosen from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n_not_measured: Option<usize>,
 }
 
 impl TrainingSuite {
@@ -127,13 +135,7 @@ impl TrainingSuite {
             let eval_run = model.eval_run(recipe, benchmark, files, out);
             let session = suite.judge_session();
             let questions = eval_run.questions(session.as_ref())?;
-            if questions.task.asks_judge() && recipe.judge.is_none() {
-                return Err(EvalError::Unfit {
-                    path: questions.files.questions[0].clone(),
-                    problem: format!("{} takes a judge", benchmark.label()),
-                    remedy: "name one as suite.judge, or leave it out of suite.benchmarks",
-                });
-            }
+            recipe.check_judge(benchmark, &questions.files, &*questions.task)?;
             look_through(&questions, &eval_run.images)?;
             let fits = check_lengths(&questions, model.bundle, &eval_run);
             fits.map_err(|error| EvalError::Unfit {
@@ -151,7 +153,7 @@ impl TrainingSuite {
         Ok(suite)
     }
 
-    /// What a run with the suite reads besides: the files of the benchmarks, and who judges.
+    /// What a run with the suite reads besides: the files of the benchmarks, and who judges, how and by which prompts.
     ///
     /// # Errors
     /// A file cannot be read, or a rank has ended or hangs.
@@ -160,20 +162,19 @@ impl TrainingSuite {
             return Ok(Vec::new());
         };
         let asks = self.questions.iter().flat_map(|of| &of.asks);
-        let mut parts = vec![questions_sha256(asks).into_bytes()];
+        let mut parts = vec![questions_sha256(asks)];
         for Questions { files, .. } in &self.questions {
-            let more = [&files.references, &files.context, &files.synonyms];
-            for path in files.questions.iter().chain(more.into_iter().flatten()) {
-                parts.push(sha256::of_file(path)?.into_bytes());
-            }
+            parts.extend(of_files(files)?);
         }
         let mut inputs = vec![("suite", sha256::of_bytes(parts))];
         if recipe.judge.is_some() {
             let who = self.ranks.made_by_first(|| {
                 let judge = self.judge.as_ref().map(|(judge, _)| judge.identity());
-                Ok::<_, EvalError>(serde_json::to_string(&judge).unwrap_or_default())
+                let tasks = self.questions.iter().map(|of| &of.task);
+                let templates = tasks.filter_map(|task| Some(task.templates()?.sha256()));
+                Ok::<_, EvalError>(of_judge(judge.as_ref(), templates))
             })?;
-            inputs.push(("judge of the suite", sha256::of(&who)));
+            inputs.push(("judge of the suite", who));
         }
         Ok(inputs)
     }
@@ -190,7 +191,7 @@ impl TrainingSuite {
     /// meanwhile waits until all is measured.
     ///
     /// # Errors
-    /// The model's logits are not finite, the judge did not reply to everything, the disk refuses, or a rank has ended or hangs.
+    /// The model's logits are not finite, the disk refuses, or a rank has ended or hangs.
     pub fn after_step(
         &mut self,
         session: &mut Session,
@@ -205,6 +206,13 @@ impl TrainingSuite {
         session.phase("suite");
         session.gather_weights()?;
         let figures = self.measure(recipe, model, step)?;
+        self.offer(step, &figures)?;
+        session.release_weights();
+        Ok(figures)
+    }
+
+    /// Keeps the weights as they are if their number is the best so far; of equally good ones the first.
+    fn offer(&mut self, step: u64, figures: &SuiteFigures) -> Result<(), EvalError> {
         if let Some((by, best)) = &mut self.best
             && let Some(&value) = figures
                 .get(by.benchmark.key())
@@ -216,63 +224,7 @@ impl TrainingSuite {
                 loss: 0.0,
             })?;
         }
-        session.release_weights();
-        Ok(figures)
-    }
-
-    fn measure(
-        &self,
-        recipe: &SuiteRecipe,
-        model: InTraining<'_>,
-        step: u64,
-    ) -> Result<SuiteFigures, EvalError> {
-        let trained = self.trained.iter();
-        let weights = fingerprint::of_tensors(trained.map(|(name, tensor)| (name, tensor)));
-        let asked = Asked {
-            bundle: model.bundle,
-            adapter: model.adapter,
-            fingerprint: &weights,
-            adapter_fingerprint: None,
-            replaces: true,
-        };
-        let folder = self.out.join("suite").join(format!("step-{step}"));
-        let session = self.judge_session();
-        let never = StopSignal::detached();
-        let (mut figures, mut told) = (SuiteFigures::new(), Vec::new());
-        for questions in &self.questions {
-            let benchmark = questions.benchmark;
-            let out = folder.join(benchmark.about().argument);
-            let eval_run = model.eval_run(recipe, benchmark, questions.files.clone(), out);
-            let (ranks, session) = (&self.ranks, session.as_ref());
-            let answered = answer_as(asked, questions, &eval_run, session, &never, ranks)?;
-            let said = Progress::of_rank(ranks, "suite");
-            let found = ranks.made_by_first(|| {
-                let answers = answered.map(|answered| answered.files).unwrap_or_default();
-                let scored = score_into(&eval_run.out, questions, &answers, session, self.seed);
-                let (results, _) = scored?;
-                for warning in results.warnings() {
-                    said.note(&format!(
-                        "step {step}, {}: WARNING: {warning}",
-                        benchmark.label()
-                    ));
-                }
-                let numbers = benchmark.measures().filter_map(|of| {
-                    let value = results.figure(benchmark, of.key)?.value?;
-                    Some((of.key.to_owned(), value))
-                });
-                Ok::<BTreeMap<String, f64>, EvalError>(numbers.collect())
-            })?;
-            let main = benchmark.measures().next();
-            told.extend(main.and_then(|main| {
-                let value = found.get(main.key)?;
-                let (key, decimals) = (benchmark.key(), main.decimals);
-                Some(format!("{key}.{} {value:.decimals$}", main.key))
-            }));
-            figures.insert(benchmark.key().to_owned(), found);
-        }
-        let said = Progress::of_rank(&self.ranks, "suite");
-        said.note(&format!("step {step}: {}", told.join(", ")));
-        Ok(figures)
+        Ok(())
     }
 
     /// Puts the weights of the best step into the tensors that were trained, and says which it is: in `best.json`, after `save`
@@ -284,10 +236,19 @@ impl TrainingSuite {
         self,
         save: impl FnOnce(&Path) -> Result<(), ModelError>,
     ) -> Result<(), EvalError> {
+        let said = Progress::of_rank(&self.ranks, "suite");
+        for Questions { benchmark, .. } in &self.questions {
+            let n = self.n_not_measured(*benchmark);
+            if n > 0 {
+                let label = benchmark.label();
+                said.note(&format!(
+                    "steps at which {label} is not measured, because the judge did not reply to everything: {n}"
+                ));
+            }
+        }
         let Some((by, best)) = &self.best else {
             return Ok(());
         };
-        let said = Progress::of_rank(&self.ranks, "suite");
         let Some(found) = best.found() else {
             let name = by.name();
             said.note(&format!(
@@ -305,6 +266,7 @@ impl TrainingSuite {
             step: found.step,
             value: signed(*by, found.accuracy),
             weights: self.best_folder,
+            n_not_measured: Some(self.n_not_measured(by.benchmark)).filter(|&n| n > 0),
         };
         let path = self.out.join("best.json");
         let json = serde_json::to_string_pretty(&best).map_err(|error| EvalError::Unfit {

@@ -99,7 +99,8 @@ impl ChatJudge {
     }
 
     /// Who judges by these settings, whether or not it is asked.
-    pub(crate) fn identity_of(settings: &Settings) -> Identity {
+    #[must_use]
+    pub fn identity_of(settings: &Settings) -> Identity {
         let parameters = &settings.request;
         Identity {
             model: settings.endpoint.model.clone(),

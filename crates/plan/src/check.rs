@@ -121,6 +121,18 @@ impl Plan {
         }
     }
 
+    /// What a rank keeps of the best weights so far by `suite.best`, of which `copy` is one: on the host, in a note.
+    fn suite_best(&mut self, suite: Option<&SuiteRecipe>, copy: u64) -> u64 {
+        if suite.is_none_or(|suite| suite.best.is_none()) {
+            return 0;
+        }
+        self.note(format!(
+            "suite.best: {:.2} GB of the host's memory, in each rank, hold the best weights so far and come on top",
+            copy as f64 / 1e9
+        ));
+        copy
+    }
+
     /// The same with what is to be known of the benchmarks that the run measures itself by.
     fn with_suite(mut self, suite: Option<&SuiteRecipe>) -> Self {
         for note in suite.into_iter().flat_map(SuiteRecipe::notes) {

@@ -142,6 +142,10 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     let out = session.path();
     if session.writes() {
         models.save(out)?;
+    }
+    // The result is the last file of a run, as in the other stages.
+    suite.finish(|folder| Tune::save(folder, models.policy_base(), Some(&models.policy)))?;
+    if session.writes() {
         session.write_result(&RlResult {
             n_steps,
             n_prompts: prompts.len(),
@@ -150,7 +154,6 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
             last: last_metrics(out)?,
         })?;
     }
-    suite.finish(|folder| Tune::save(folder, models.policy_base(), Some(&models.policy)))?;
     session.finish("done");
     Ok(Outcome::Finished)
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use candor_data::formats::folder;
 use candor_data::{atomic, sha256};
+use candor_dpo::{DpoError, DpoRecipe};
 use candor_judge::reward::Rewards;
 use candor_judge::{Settings, feedback};
 use candor_reward::RewardModel;
@@ -49,7 +50,7 @@ fn keep(recipe: &RoundsRecipe, inputs: &Inputs, resumes: bool) -> Result<(), Rou
     let then: Value = serde_json::from_str(&text).map_err(|error| RoundsError::Unfit {
         path,
         problem: format!("damaged: {error}"),
-        remedy: "delete it if model, prompts, facts and whoever compares are those that the rounds began with"
+        remedy: "delete it if model, prompts, facts, suite and whoever compares are those that the rounds began with"
             .to_owned(),
     })?;
     Ok(inputs.check(&then, &recipe.out)?)
@@ -62,6 +63,7 @@ fn fingerprints(recipe: &RoundsRecipe) -> Result<Inputs, RoundsError> {
         found.push(("facts".to_owned(), sha256::of_file(facts)?));
     }
     found.extend(of_label(&recipe.label)?);
+    found.extend(of_suite(&recipe.dpo)?);
     let (base, adapter) = candor_sample::folders(&recipe.sample)?;
     found.push(("base model".to_owned(), of_folder(&base)?));
     if let Some(adapter) = adapter {
@@ -84,6 +86,14 @@ fn of_label(label: &LabelRecipe) -> Result<Vec<(String, String)>, RoundsError> {
         }
         LabelRecipe::People => Vec::new(),
     })
+}
+
+/// What every round measures itself by; nothing where it does not.
+fn of_suite(dpo: &DpoRecipe) -> Result<Vec<(String, String)>, RoundsError> {
+    let Some(suite) = &dpo.suite else {
+        return Ok(Vec::new());
+    };
+    Ok(suite.inputs().map_err(DpoError::from)?)
 }
 
 /// The files of a model's or an adapter's folder that decide what it says.
@@ -120,6 +130,8 @@ fn unread(path: &Path) -> impl Fn(std::io::Error) -> RunError {
 
 #[cfg(test)]
 mod tests {
+    use candor_testing::pope;
+
     use super::*;
     use crate::recipe::tests::read;
 
@@ -172,6 +184,51 @@ mod tests {
         assert!(notices(&template, of));
         let before = of();
         fs::write(&settings, text.replace("\"m\"", "\"n\"")).unwrap();
+        assert_ne!(of(), before);
+    }
+
+    #[test]
+    fn files_and_judge_of_a_suite_are_inputs_and_what_is_missing_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert!(of_suite(&read(&[]).unwrap().dpo).unwrap().is_empty());
+        let set = |key: &str, path: PathBuf| format!("{key}={:?}", path.display().to_string());
+        let (data, judge) = (
+            set("suite.data", folder.path().to_owned()),
+            set("suite.judge", at("judge.toml")),
+        );
+        let measured = |benchmarks: &str, more: &[&str]| {
+            let benchmarks = format!("suite.benchmarks={benchmarks}");
+            let sets = [&[&*data, "suite.every=2", &benchmarks], more].concat();
+            let found = of_suite(&read(&sets).unwrap().dpo);
+            found.map_err(|error| error.to_string())
+        };
+        let missing = measured("[\"pope\"]", &[]).unwrap_err();
+        assert!(missing.contains("coco_pope_popular.jsonl"), "{missing}");
+        pope::write(folder.path(), |_| {
+            vec![["red.png", "Is it red?", "yes"].map(str::to_owned)]
+        });
+        let before = measured("[\"pope\"]", &[]).unwrap();
+        assert_eq!(before.len(), 1);
+        let split = at("pope/coco_pope_popular.jsonl");
+        let text = fs::read_to_string(&split).unwrap();
+        fs::write(&split, text.replace("yes", "no")).unwrap();
+        assert_ne!(measured("[\"pope\"]", &[]).unwrap(), before);
+
+        let question = r#"[{"question_type":"other","question_topic":"t","image_id":"m","image_src":"https://example.com/0.png","image_content":["Wall"],"question":"Is it red?","gt_answer":"No","model_answer":""}]"#;
+        fs::create_dir_all(at("mmhal_bench/images")).unwrap();
+        fs::write(at("mmhal_bench/response_template.json"), question).unwrap();
+        let none = measured("[\"mmhal\"]", &[]).unwrap_err();
+        assert!(none.contains("takes a judge"), "{none}");
+        let settings = "cache = \"c\"\n[endpoint]\nurl = \"http://localhost/v1\"\nmodel = \"m\"\n[request]\n\
+                        temperature = 0.0\nmax_tokens = 7\nsamples = 1\nimages = false\n\
+                        [templates]\nmmhal = \"prompt.txt\"\n";
+        fs::write(at("judge.toml"), settings).unwrap();
+        fs::write(at("prompt.txt"), "{question} {answer}").unwrap();
+        let of = || measured("[\"mmhal\"]", &[&judge]).unwrap()[1].1.clone();
+        assert!(notices(&at("prompt.txt"), of));
+        let before = of();
+        fs::write(at("judge.toml"), settings.replace("\"m\"", "\"n\"")).unwrap();
         assert_ne!(of(), before);
     }
 

@@ -144,6 +144,11 @@ fn a_start_that_finished_no_step_is_in_nobodys_way() {
     fs::write(at("parts/.candor-Zz09aA"), "half").unwrap();
     fs::write(at(".candor-Zz09aA"), "half").unwrap();
     fs::write(at("notes.txt"), "mine").unwrap();
+    // What it measured, by answers of another model perhaps.
+    fs::create_dir_all(at("suite/step-1/pope/answers")).unwrap();
+    fs::write(at("suite/step-1/pope/answers.log"), "{}\n").unwrap();
+    fs::create_dir_all(at("best/adapter")).unwrap();
+    fs::write(at("best/adapter/adapter_config.json"), "{}").unwrap();
     let mut folder = RunFolder::start(&options(dir.path(), "seed = 2\n")).unwrap();
     run(&mut folder, 0, 0.0, 4, 2);
     drop(folder);
@@ -167,6 +172,16 @@ fn a_start_that_finished_no_step_is_in_nobodys_way() {
     assert_eq!(files(dir.path()), expected);
     assert_eq!(event_files(dir.path()), 1);
     assert!(!at("samples").exists());
+}
+
+#[test]
+fn a_folder_that_was_none_of_a_run_keeps_what_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().join("suite/pope.jsonl");
+    fs::create_dir(dir.path().join("suite")).unwrap();
+    fs::write(&own, "mine").unwrap();
+    drop(RunFolder::start(&options(dir.path(), "seed = 1\n")).unwrap());
+    assert_eq!(fs::read_to_string(own).unwrap(), "mine");
 }
 
 #[test]

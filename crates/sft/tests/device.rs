@@ -12,7 +12,8 @@ use std::path::Path;
 use candor_model::tensor_file;
 use candor_pretend_cuda::{FIRST, PretendCuda};
 use candor_run::Outcome;
-use candor_testing::files::{assert_same, files, is_result};
+use candor_testing::files::{assert_same, files, is_result, json};
+use candor_testing::pope;
 use tch::Device;
 
 const LORA: &[&str] = &[
@@ -66,6 +67,39 @@ fn fine_tuning_gives_the_cpus_weights() {
     for (name, sets) in [("lora", LORA), ("whole", WHOLE)] {
         let run = |to: &str, device| tuned(dir.path(), &format!("{name}-{to}"), device, 4, sets);
         assert_same(&run("host", Device::Cpu), &run("there", FIRST));
+    }
+}
+
+/// A whole model and an adapter, which answer where they are trained; the best weights so far are the host's.
+#[test]
+fn a_run_that_measures_itself_gives_the_cpus_numbers_and_best_weights() {
+    let _devices = PretendCuda::take();
+    let dir = tiny::prepared();
+    let question = ["red.png", "Is the number 3?", "yes"].map(str::to_owned);
+    pope::write(&dir.path().join("bench"), |_| vec![question.clone()]);
+    let data = dir.path().join("bench").display().to_string();
+    let suite = [
+        &*format!("suite.data={data:?}"),
+        "suite.every=2",
+        "suite.benchmarks=[\"pope\"]",
+        "suite.best=\"pope.accuracy\"",
+        "suite.max_new_tokens=4",
+    ];
+    for (name, sets) in [("lora", LORA), ("whole", WHOLE)] {
+        let sets = [sets, &suite].concat();
+        let run = |to: &str, device| {
+            let name = format!("{name}-{to}");
+            let results = tuned(dir.path(), &name, device, 2, &sets);
+            let measured = files(&dir.path().join(&name).join("suite"));
+            let best = json(&dir.path().join(&name).join("best.json"));
+            (results, measured, best)
+        };
+        let (host, there) = (run("host", Device::Cpu), run("there", FIRST));
+        assert_same(&host.0, &there.0);
+        let answers = "step-2/pope/answers/pope_popular.jsonl";
+        assert!(host.1[answers] == there.1[answers]);
+        assert_eq!(host.2, there.2);
+        assert!(host.0.keys().any(|file| file.starts_with("best/")));
     }
 }
 

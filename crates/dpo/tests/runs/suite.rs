@@ -1,6 +1,6 @@
 //! Benchmarks by which a run measures itself.
 
-use std::fs;
+use candor_testing::pope;
 
 use crate::tiny::{assert_same_stepwise, json_file, lines, prepared, recipe, run};
 
@@ -10,22 +10,11 @@ fn a_run_that_measures_itself_ends_in_the_same_bytes_when_it_is_stopped_at_every
     let folder = prepared();
     let path = folder.path();
     let data = path.join("bench");
-    let images = data.join("coco/val2014");
-    fs::create_dir_all(&images).unwrap();
-    fs::create_dir(data.join("pope")).unwrap();
-    fs::copy(path.join("0.png"), images.join("0.png")).unwrap();
-    for (split, thing) in [
-        ("random", "dog"),
-        ("popular", "cat"),
-        ("adversarial", "wall"),
-    ] {
-        let label = if thing == "wall" { "yes" } else { "no" };
-        let question = format!(
-            r#"{{"question_id":1,"image":"0.png","text":"Is there a {thing}?","label":"{label}"}}"#
-        );
-        let file = data.join(format!("pope/coco_pope_{split}.jsonl"));
-        fs::write(file, question + "\n").unwrap();
-    }
+    pope::write(&data, |split| {
+        let (thing, label) = [("dog", "no"), ("cat", "no"), ("wall", "yes")][split];
+        let question = format!("Is there a {thing}?");
+        vec![["red.png".to_owned(), question, label.to_owned()]]
+    });
     let data = format!("suite.data={:?}", data.display().to_string());
     let sets = [
         "run.steps=6",

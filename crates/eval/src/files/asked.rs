@@ -18,7 +18,7 @@ pub(crate) struct Asked<'a> {
     pub fingerprint: &'a str,
     /// Of the adapter's.
     pub adapter_fingerprint: Option<&'a str>,
-    /// Whether answers that were given otherwise make way; else they are not touched, and that is an error.
+    /// Whether answers that another model or another way of asking gave make way; else they stay, and asking is an error.
     pub replaces: bool,
 }
 

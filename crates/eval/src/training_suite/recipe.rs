@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use candor_judge::Benchmark;
-use candor_judge::benchmarks::Files;
+use candor_data::sha256;
+use candor_judge::benchmarks::{Files, Task};
 use candor_judge::suite::best::BestBy;
 use candor_judge::suite::{benchmarks, entry};
+use candor_judge::template::Templates;
+use candor_judge::{Benchmark, ChatJudge, Identity, Settings};
 use candor_recipe::Reader;
 
 use crate::EvalError;
@@ -90,7 +92,7 @@ impl SuiteRecipe {
         let batch_rows = recipe
             .usize(
                 "suite.batch_rows",
-                "Answers that are written together: changes memory, speed, and the last bits of logits.",
+                "Answers that are written together: changes memory, speed, and the last bits of logits, so a measured answer once in a while, and with it the best step.",
             )
             .within(1..=4096)
             .or(32, "32");
@@ -117,6 +119,51 @@ impl SuiteRecipe {
         refusal.into_iter().chain([memory]).collect()
     }
 
+    /// What a run with the suite will read besides, by name: the files of the benchmarks, and who judges, how and by which prompts. For
+    /// whoever trains later, so that what is missing is not found out then.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or a benchmark takes a judge and none is named.
+    pub fn inputs(&self) -> Result<Vec<(String, String)>, EvalError> {
+        let judge = self.judge.as_deref().map(Settings::read).transpose()?;
+        let named = judge.as_ref().map(|judge| judge.templates.clone());
+        let named = named.unwrap_or_default();
+        let (mut parts, mut templates) = (Vec::new(), Vec::new());
+        for (benchmark, files) in self.files()? {
+            let task = benchmark.open(&files, &named)?;
+            self.check_judge(benchmark, &files, &*task)?;
+            templates.extend(task.templates().map(Templates::sha256));
+            parts.extend(of_files(&files)?);
+        }
+        let mut inputs = vec![("suite".to_owned(), sha256::of_bytes(parts))];
+        if let Some(judge) = judge {
+            let who = ChatJudge::identity_of(&judge);
+            let who = of_judge(Some(&who), templates);
+            inputs.push(("judge of the suite".to_owned(), who));
+        }
+        Ok(inputs)
+    }
+
+    /// Whether a judge is named where a benchmark takes one.
+    ///
+    /// # Errors
+    /// It takes one, and none is named.
+    pub(super) fn check_judge(
+        &self,
+        benchmark: Benchmark,
+        files: &Files,
+        task: &dyn Task,
+    ) -> Result<(), EvalError> {
+        if self.judge.is_some() || !task.asks_judge() {
+            return Ok(());
+        }
+        Err(EvalError::Unfit {
+            path: files.questions[0].clone(),
+            problem: format!("{} takes a judge", benchmark.label()),
+            remedy: "name one as suite.judge, or leave it out of suite.benchmarks",
+        })
+    }
+
     /// The benchmarks with their files.
     ///
     /// # Errors
@@ -141,6 +188,25 @@ impl SuiteRecipe {
             remedy: "or leave these benchmarks out of the recipe",
         })
     }
+}
+
+/// SHA-256 of each file that a benchmark is read from.
+///
+/// # Errors
+/// One cannot be read.
+pub(super) fn of_files(files: &Files) -> Result<Vec<String>, EvalError> {
+    let more = [&files.references, &files.context, &files.synonyms];
+    let all = files.questions.iter().chain(more.into_iter().flatten());
+    all.map(|path| Ok(sha256::of_file(path)?)).collect()
+}
+
+/// SHA-256 of who judges, how, and by which prompts, `templates` being theirs.
+pub(super) fn of_judge(
+    judge: Option<&Identity>,
+    templates: impl IntoIterator<Item = String>,
+) -> String {
+    let who = serde_json::to_string(&judge).unwrap_or_default();
+    sha256::of_bytes([who].into_iter().chain(templates))
 }
 
 fn read_benchmarks(recipe: &mut Reader) -> Vec<Benchmark> {

@@ -123,10 +123,11 @@ pub(crate) fn rl(
         work_bytes: phases.into_iter().fold(trained.giving(n_ranks), u64::max),
     });
     plan.say_on_host(trained.on_host(states_of(&recipe.session), false));
-    plan.share(
-        n_ranks,
-        &training_of(recipe, trained, of_images.shared_bytes),
-    );
+    let training = Training {
+        kept_bytes: plan.suite_best(recipe.suite.as_ref(), policy_adapter.bytes),
+        ..training_of(recipe, trained, of_images.shared_bytes)
+    };
+    plan.share(n_ranks, &training);
     say_what_is_read(recipe, &mut plan);
     Ok(plan)
 }

@@ -120,7 +120,7 @@ pub(crate) fn sft(
     let work = [training, encoding];
     plan.memory = Some(of_ranks.memory(recipe, memory, held, trained, work));
     let training = Training {
-        kept_bytes: best,
+        kept_bytes: best + plan.suite_best(recipe.suite.as_ref(), held_by_passes),
         passes_are_a_bound: recipe.pass.tokens.is_some(),
         shared_out: of_ranks.shared_out(recipe.session.shard, &sizes),
         gathered_bytes: of_ranks.gathered_bytes(),
@@ -302,6 +302,7 @@ pub(crate) fn dpo(
             .max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training {
+        kept_bytes: plan.suite_best(recipe.suite.as_ref(), trained.bytes),
         passes_are_a_bound: recipe.pass.tokens.is_some(),
         shared_out: (recipe.session.shard == Shard::Zero2)
             .then(|| SharedOut::of(&sizes, n_ranks, false)),

@@ -125,8 +125,13 @@ fn adapters_of_other_ranks_take_room_on_the_device() {
     let reward = of_recipe("3-reward.toml").memory.unwrap();
     assert_eq!(reward.work_bytes, buckets);
     of_recipe("4-policy-init.toml");
-    let ppo = of_recipe("8gpu/5-ppo.toml").memory.unwrap();
-    assert_eq!(ppo.work_bytes, buckets);
+    let ppo = of_recipe("8gpu/5-ppo.toml");
+    assert_eq!(ppo.memory.unwrap().work_bytes, buckets);
+    // The best policy so far, an adapter of rank 64 on all layers.
+    let sets = [&lanes[..], &suite_best()[..]].concat();
+    let best = plan(&mut planner, &folder.join("8gpu/5-ppo.toml"), &sets);
+    let more = best.sharing.unwrap().start_bytes - ppo.sharing.unwrap().start_bytes;
+    assert_eq!(more, 4 * 64 * 32 * (4 * 8192 + 3 * 15_104));
 }
 
 /// As they are held: a base in bf16 has two bytes a weight, an adapter four. Ranks begin with the first one's copy.
@@ -162,7 +167,29 @@ fn the_best_weights_so_far_are_a_copy_of_what_is_trained() {
         assert_eq!(with.0 - without.0, best, "{recipe} in {precision}");
         assert_eq!(without.1, 3 * in_f32, "{recipe} in {precision}");
         assert_eq!(with.1, 3 * in_f32 + best, "{recipe} in {precision}");
+        // By a suite they are kept on the host, as many.
+        let sets = [&sets[..], &suite_best()[..]].concat();
+        let mut planner = Planner::default().of_ranks(2);
+        let plan = plan(&mut planner, &folder.join(recipe), &sets);
+        assert_eq!(plan.memory.unwrap().weights_bytes, without.0);
+        assert_eq!(plan.sharing.unwrap().start_bytes, 3 * in_f32 + best);
+        let words = format!(
+            "suite.best: {:.2} GB of the host's memory, in each rank, hold the best weights so far and come on top",
+            best as f64 / 1e9
+        );
+        assert!(plan.notes.contains(&words), "{:?}", plan.notes);
     }
+}
+
+/// What a recipe says of a suite whose best step is kept.
+fn suite_best() -> [String; 4] {
+    [
+        "suite.every=9",
+        "suite.data=\"benchmarks\"",
+        "suite.benchmarks=[\"pope\"]",
+        "suite.best=\"pope.f1\"",
+    ]
+    .map(str::to_owned)
 }
 
 /// By hand: an update of learning sends the gradients of an adapter of rank 64 on all layers, once, to the other rank.
@@ -183,6 +210,9 @@ fn rounds_are_shared_as_their_stages_are() {
     let sharing = plan(&mut planner, &rounds, &lanes).sharing.unwrap();
     let adapter = 4 * 64 * 32 * (4 * 8192 + 3 * 15_104);
     assert_eq!((sharing.n_lanes, sharing.step_bytes), (Some(2), adapter));
+    let sets = [&lanes[..], &suite_best()[..]].concat();
+    let best = plan(&mut planner, &rounds, &sets).sharing.unwrap();
+    assert_eq!(best.start_bytes - sharing.start_bytes, adapter);
 }
 
 /// By hand: a tower of the class, 16 patches of 16 x 16 pixels with positions, four blocks and two norms, of 64 images in two passes.

@@ -1,16 +1,20 @@
 //! Benchmarks by which a run measures itself.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candor_eval::answer::{Ask, Generator};
 use candor_model::{Adapter, Bundle, ImageFeatures};
 use candor_rl::run;
 use candor_run::{Outcome, Ranks, StopSignal};
 use candor_testing::files::{json, lines};
-use candor_testing::images::{COLOURS, walls};
+use candor_testing::images::COLOURS;
+use candor_testing::pope::{self, SPLITS};
 use candor_testing::run::launch;
 use serde_json::Value;
 use tch::{Device, Kind};
@@ -18,30 +22,79 @@ use tch::{Device, Kind};
 use crate::fixture::{finished, prepared, recipe, try_run};
 use crate::resume::files;
 
-const SPLITS: [&str; 3] = ["random", "popular", "adversarial"];
-
 /// POPE about the three walls: two questions a wall, the second of which is another in each split.
 fn bench(dir: &Path) {
-    let data = dir.join("bench");
-    let images = data.join("coco/val2014");
-    fs::create_dir_all(&images).unwrap();
-    fs::create_dir(data.join("pope")).unwrap();
-    walls(&images);
-    for (k, split) in SPLITS.iter().enumerate() {
-        let mut text = String::new();
-        for (n, (colour, _)) in COLOURS[..3].iter().enumerate() {
-            let other = ["large", "none", COLOURS[(n + 1) % 3].0][k];
-            for (id, (word, label)) in [(*colour, "yes"), (other, "no")].into_iter().enumerate() {
-                let id = 2 * n + id;
-                writeln!(
-                    text,
-                    r#"{{"question_id":{id},"image":"{colour}.png","text":"Is the wall {word}?","label":"{label}"}}"#
-                )
-                .unwrap();
+    pope::write(&dir.join("bench"), |split| {
+        let asked = COLOURS[..3].iter().enumerate().map(|(n, (colour, _))| {
+            let other = ["large", "none", COLOURS[(n + 1) % 3].0][split];
+            [(*colour, "yes"), (other, "no")].map(|(word, label)| {
+                let question = format!("Is the wall {word}?");
+                [format!("{colour}.png"), question, label.to_owned()]
+            })
+        });
+        asked.flatten().collect()
+    });
+}
+
+/// One question of MMHal-Bench beside POPE, whose answers take a judge.
+fn ask_mmhal(dir: &Path) {
+    let folder = dir.join("bench/mmhal_bench");
+    fs::create_dir_all(folder.join("images")).unwrap();
+    let green = dir.join("bench/coco/val2014/green.png");
+    fs::copy(green, folder.join("images/0.png")).unwrap();
+    let question = r#"[{"question_type":"other","question_topic":"t","image_id":"m","image_src":"https://example.com/0.png","image_content":["Wall"],"question":"Is it red?","gt_answer":"No","model_answer":""}]"#;
+    fs::write(folder.join("response_template.json"), question).unwrap();
+}
+
+/// What a recipe says of that question.
+const JUDGED: [&str; 2] = ["suite.benchmarks=[\"mmhal\"]", "suite.best=\"mmhal.score\""];
+
+/// The address of a judge that answers everything with this status and this text, and how often it was asked.
+fn judge(status: u16, said: &'static str) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut request = BufReader::new(&stream);
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                // The head ends with an empty line.
+                if request.read_line(&mut line).unwrap() <= 2 {
+                    break;
+                }
+                if let Some(n) = line.to_lowercase().strip_prefix("content-length: ") {
+                    length = n.trim().parse().unwrap();
+                }
             }
+            request.read_exact(&mut vec![0; length]).unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            let reply = serde_json::json!({
+                "choices": [{"message": {"content": said}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 10, "completion_tokens": 5},
+            });
+            let reply = reply.to_string();
+            let head = format!(
+                "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                reply.len()
+            );
+            (&stream).write_all((head + &reply).as_bytes()).unwrap();
         }
-        fs::write(data.join(format!("pope/coco_pope_{split}.jsonl")), text).unwrap();
-    }
+    });
+    (url, asked)
+}
+
+/// The settings of a judge with a cache of its own, as a recipe names them.
+fn judged_at(dir: &Path, name: &str, url: &str) -> String {
+    let (file, template) = (dir.join(format!("{name}.toml")), dir.join("prompt.txt"));
+    let settings = format!(
+        "cache = \"{name}-replies.jsonl\"\n[endpoint]\nurl = {url:?}\nmodel = \"m\"\n[request]\ntemperature = 0.0\n\
+         max_tokens = 20\nsamples = 1\nimages = false\n[templates]\nmmhal = {template:?}\n"
+    );
+    fs::write(&file, settings).unwrap();
+    format!("suite.judge={:?}", file.display().to_string())
 }
 
 /// Four questions of each split after steps 2, 4 and 6, of which copies are kept as well.
@@ -172,6 +225,14 @@ fn a_run_that_was_killed_asks_nothing_again_and_ends_in_the_same_bytes() {
     fs::remove_dir_all(out.join("suite/step-6/pope/verdicts")).unwrap();
     fs::remove_file(out.join("best.json")).unwrap();
     assert!(resumed(&sets) == whole);
+    // A run whose best weights cannot be written is not finished.
+    fs::remove_file(out.join("result.json")).unwrap();
+    fs::remove_dir_all(out.join("best")).unwrap();
+    fs::write(out.join("best"), "in the way").unwrap();
+    run(&recipe(dir, "out", &sets), &launch(true), Device::Cpu).unwrap_err();
+    assert!(!out.join("result.json").exists());
+    fs::remove_file(out.join("best")).unwrap();
+    assert!(resumed(&sets) == whole);
     // Words that no model said stay, so nothing is asked again.
     let reworded = told.replacen("\"text\":\"", "\"text\":\"Kept ", 1);
     assert_ne!(reworded, told);
@@ -238,12 +299,76 @@ fn what_would_fail_at_a_later_step_is_said_before_the_first() {
     fs::write(&green, "no image").unwrap();
     refused(&[], &["green.png", "coco_pope_random.jsonl"]);
     fs::write(&green, image).unwrap();
-    let folder = dir.join("bench/mmhal_bench");
-    fs::create_dir_all(folder.join("images")).unwrap();
-    fs::copy(&green, folder.join("images/0.png")).unwrap();
-    let question = r#"[{"question_type":"other","question_topic":"t","image_id":"m","image_src":"https://example.com/0.png","image_content":["Wall"],"question":"Is it red?","gt_answer":"No","model_answer":""}]"#;
-    fs::write(folder.join("response_template.json"), question).unwrap();
-    let judged = ["suite.benchmarks=[\"mmhal\"]", "suite.best=\"mmhal.score\""];
-    refused(&judged, &["MMHal-Bench takes a judge", "suite.judge"]);
+    ask_mmhal(dir);
+    refused(&JUDGED, &["MMHal-Bench takes a judge", "suite.judge"]);
     finished(dir, "out", &with_suite(&data, &["run.steps=1"]));
+}
+
+/// The checkpoint is of step 4, and the replies about step 6 are in the judge's cache.
+#[test]
+fn a_judge_is_not_asked_again_and_another_prompt_of_it_is_refused() {
+    let folder = prepared();
+    let dir = folder.path();
+    bench(dir);
+    ask_mmhal(dir);
+    let prompt = dir.join("prompt.txt");
+    fs::write(&prompt, "{question} {reference} {answer}").unwrap();
+    let (url, asked) = judge(200, "Rating: 3");
+    let (data, named) = (data(dir), judged_at(dir, "judge", &url));
+    let sets = with_suite(&data, &[JUDGED[0], JUDGED[1], &named]);
+    let measured = finished(dir, "out", &sets);
+    for line in &measured {
+        let step = line["step"].as_u64().unwrap();
+        let score = step.is_multiple_of(2).then_some(3.0);
+        assert_eq!(line["suite"]["mmhal"]["score"].as_f64(), score, "{line}");
+    }
+    // Equally good steps: the first.
+    let expected = serde_json::json!({
+        "by": "mmhal.score", "step": 2, "value": 3.0, "weights": "best/adapter",
+    });
+    assert_eq!(json(&dir.join("out/best.json")), expected);
+    let n_asked = asked.load(Ordering::SeqCst);
+    assert!(n_asked > 0);
+    let resumed = || run(&recipe(dir, "out", &sets), &launch(true), Device::Cpu);
+    fs::remove_dir_all(dir.join("out/suite/step-6/mmhal/verdicts")).unwrap();
+    assert_eq!(resumed().unwrap(), Outcome::Finished);
+    assert_eq!(lines(&dir.join("out/metrics.jsonl")), measured);
+    assert!(dir.join("out/suite/step-6/mmhal/verdicts").exists());
+    assert_eq!(asked.load(Ordering::SeqCst), n_asked);
+    fs::write(&prompt, "Be kind. {question} {reference} {answer}").unwrap();
+    let said = resumed().unwrap_err().to_string();
+    assert!(said.contains("began: judge of the suite;"), "{said}");
+}
+
+/// What is trained is what a run has that asks nobody.
+#[test]
+fn a_judge_that_refuses_ends_no_training() {
+    let folder = prepared();
+    let dir = folder.path();
+    bench(dir);
+    ask_mmhal(dir);
+    fs::write(dir.join("prompt.txt"), "{question} {answer}").unwrap();
+    let (url, asked) = judge(400, "too long");
+    let (data, named) = (data(dir), judged_at(dir, "judge", &url));
+    let both = "suite.benchmarks=[\"pope\", \"mmhal\"]";
+    let sets = with_suite(&data, &[both, JUDGED[1], &named]);
+    let measured = finished(dir, "out", &sets);
+    assert!(asked.load(Ordering::SeqCst) >= 3);
+    let plain = finished(dir, "plain", &["run.snapshot_every=2"]);
+    for (mut line, plain) in measured.into_iter().zip(plain) {
+        let suite = line.as_object_mut().unwrap().remove("suite");
+        assert_eq!(line, plain);
+        let step = line["step"].as_u64().unwrap();
+        let Some(suite) = suite else {
+            assert!(!step.is_multiple_of(2), "step {step}");
+            continue;
+        };
+        let measured: Vec<&String> = suite.as_object().unwrap().keys().collect();
+        assert_eq!(measured, ["pope"]);
+        let of_step = dir.join(format!("out/suite/step-{step}/mmhal"));
+        assert_eq!(lines(&of_step.join("answers.log")).len(), 2);
+        assert!(!of_step.join("results.json").exists());
+    }
+    assert!(!dir.join("out/best.json").exists());
+    assert!(dir.join("out/result.json").exists());
 }

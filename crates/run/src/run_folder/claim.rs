@@ -167,8 +167,14 @@ impl Claim {
         })
     }
 
-    /// Removes what a start that finished no step has left and what a new one does not overwrite.
+    /// Removes what a start that finished no step has left and what a new one does not overwrite. Its measurements go as well: their
+    /// answers are known by the weights that were trained alone, and may be those of another base, precision or template.
     fn clear(&self) -> Result<(), RunError> {
+        // In a folder that was none of a run, what has these names is somebody else's.
+        if self.dir.join("resolved.toml").exists() {
+            durable::remove_dir(&self.dir.join("suite"))?;
+            durable::remove_dir(&self.dir.join("best"))?;
+        }
         for path in durable::entries(&self.dir)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let left = ["timings.jsonl", "init_from.json", resumes::FILE].contains(&&*name);

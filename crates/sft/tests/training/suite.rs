@@ -5,22 +5,15 @@ use std::path::Path;
 
 use candor_sft::SftRecipe;
 use candor_testing::files::{json, lines};
-use candor_testing::images::walls;
+use candor_testing::pope;
 
 use crate::out;
 use crate::tiny::{SFT, prepared, reader, sft};
 
 /// POPE about one of the walls, in the folder `bench`.
 fn bench(folder: &Path) {
-    let data = folder.join("bench");
-    fs::create_dir_all(data.join("coco/val2014")).unwrap();
-    fs::create_dir(data.join("pope")).unwrap();
-    walls(&data.join("coco/val2014"));
-    let question = r#"{"question_id":1,"image":"red.png","text":"Is the number 3?","label":"yes"}"#;
-    for split in ["random", "popular", "adversarial"] {
-        let file = data.join(format!("pope/coco_pope_{split}.jsonl"));
-        fs::write(file, format!("{question}\n")).unwrap();
-    }
+    let question = ["red.png", "Is the number 3?", "yes"].map(str::to_owned);
+    pope::write(&folder.join("bench"), |_| vec![question.clone()]);
 }
 
 /// Whatever is answered, and however well, the first of equally good steps is the best: there is one question alone, in

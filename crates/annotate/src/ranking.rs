@@ -37,7 +37,7 @@ pub(crate) fn pairs(n: usize, rankings: &[(&[u8], f64)]) -> Pairs {
     let mut pairs = Pairs::default();
     for first in 0..n {
         for second in first + 1..n {
-            let (better, worse) = match (beats[first][second], beats[second][first]) {
+            let (better, worse) = match (is_better(first, second), is_better(second, first)) {
                 (true, _) => (first, second),
                 (false, true) => (second, first),
                 (false, false) => {

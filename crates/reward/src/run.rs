@@ -353,8 +353,8 @@ fn write(
     let Some(found) = best.found() else {
         unreachable!("the last step is always evaluated, and there is at least one")
     };
-    let learned = pairs::learned(pairs);
-    let result = RewardResult::new(&held_out, learned, &scores, found, recipe.session.seed);
+    let of_learning = pairs::learned(pairs);
+    let result = RewardResult::new(&held_out, of_learning, &scores, found, recipe.session.seed);
     let folder = session.path();
     let model = RewardModel::new(
         learner.adapter.copy(),

@@ -109,7 +109,7 @@ pub fn run(
         }
         kept(recipe, &sampler, &prompts, n_chunks)
     })?;
-    let n_kept: usize = kept.iter().flatten().map(|chunk| chunk.n_prompts).sum();
+    let n_kept: usize = kept.iter().flatten().map(|chunk| chunk.prompts).sum();
     progress.set_steps(prompts.len() as u64, n_kept as u64);
     progress.doing("answering");
     let (mut all, mut n_done) = (Sums::default(), n_kept);
@@ -131,12 +131,12 @@ pub fn run(
             speed.secs += started.elapsed().as_secs_f64();
             for (&number, (answered, timing)) in round.iter().zip(answered) {
                 let sums = Sums::of(&answered);
-                speed.n_tokens += sums.n_tokens;
+                speed.n_tokens += sums.tokens;
                 if let Some(folder) = &mut folder {
                     candidates::write(&parts::path(&recipe.out, number), &answered)?;
                     folder.log_timing(timing.step, &timing)?;
                 }
-                n_done += sums.n_prompts;
+                n_done += sums.prompts;
                 kept[number] = Some(sums);
             }
         }
@@ -148,7 +148,7 @@ pub fn run(
         all.add(sums);
         let shown = [("tokens", counts.mean_response_tokens)];
         progress.step(n_done as u64, &shown);
-        if ranks.should_stop(&launch.stop)? && all.n_prompts < prompts.len() {
+        if ranks.should_stop(&launch.stop)? && all.prompts < prompts.len() {
             let command = &launch.resume_command;
             progress.finish(&format!("stopped; continue with: {command}"));
             return Ok(Outcome::Stopped);
@@ -217,36 +217,36 @@ fn kept(
 /// What adds up over the answered prompts of a chunk, or of several.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Sums {
-    n_prompts: usize,
-    n_identical: usize,
-    n_cut: usize,
-    n_tokens: usize,
+    prompts: usize,
+    identical: usize,
+    cut: usize,
+    tokens: usize,
 }
 
 impl Sums {
     fn of(rows: &[Candidate]) -> Self {
         let n_cut = |row: &Candidate| row.sampling.finished.iter().filter(|f| !**f).count();
         Self {
-            n_prompts: rows.len(),
-            n_identical: rows.iter().filter(|row| row.is_identical()).count(),
-            n_cut: rows.iter().map(n_cut).sum(),
-            n_tokens: n_tokens(rows),
+            prompts: rows.len(),
+            identical: rows.iter().filter(|row| row.is_identical()).count(),
+            cut: rows.iter().map(n_cut).sum(),
+            tokens: n_tokens(rows),
         }
     }
 
     fn add(&mut self, other: Self) {
-        self.n_prompts += other.n_prompts;
-        self.n_identical += other.n_identical;
-        self.n_cut += other.n_cut;
-        self.n_tokens += other.n_tokens;
+        self.prompts += other.prompts;
+        self.identical += other.identical;
+        self.cut += other.cut;
+        self.tokens += other.tokens;
     }
 
     fn counts(self) -> Counts {
         Counts {
-            n_prompts: self.n_prompts,
-            n_identical: self.n_identical,
-            n_cut: self.n_cut,
-            mean_response_tokens: self.n_tokens as f64 / (2 * self.n_prompts).max(1) as f64,
+            n_prompts: self.prompts,
+            n_identical: self.identical,
+            n_cut: self.cut,
+            mean_response_tokens: self.tokens as f64 / (2 * self.prompts).max(1) as f64,
         }
     }
 }

@@ -95,12 +95,12 @@ impl<H: Send + Copy> Reading<'_, H> {
             .into_par_iter()
             .map(|row| {
                 row.and_then(|read| {
-                    let made = make(read.row)?;
+                    let row = make(read.row)?;
                     Ok(Made {
                         number: read.number,
                         image: read.image,
-                        held: made.held(),
-                        packed: if keeps { made.packed() } else { Vec::new() },
+                        held: row.held(),
+                        packed: if keeps { row.packed() } else { Vec::new() },
                     })
                 })
             })
@@ -162,8 +162,10 @@ impl<F: RowFile> RowSet<F> {
             // A row without an image shares nothing with others, so it is an image of its own; its place names it,
             // and no image is named like a place.
             groups.add(image.clone().unwrap_or_else(|| place(&name)), is_shown);
-            let made = Ok(Read { row, image, number });
-            part.push(Row { name, made });
+            part.push(Row {
+                name,
+                made: Ok(Read { row, image, number }),
+            });
             if part.len() < PART {
                 return Ok(());
             }

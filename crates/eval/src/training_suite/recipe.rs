@@ -230,8 +230,8 @@ fn read_benchmarks(recipe: &mut Reader) -> Vec<Benchmark> {
             Ok(())
         })
         .required();
-    let named = names.iter();
-    named
+    names
+        .iter()
         .filter_map(|name| known.iter().find(|of| of.key() == name).copied())
         .collect()
 }

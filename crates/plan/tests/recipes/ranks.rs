@@ -170,14 +170,14 @@ fn the_best_weights_so_far_are_a_copy_of_what_is_trained() {
         // By a suite they are kept on the host, as many.
         let sets = [&sets[..], &suite_best()[..]].concat();
         let mut planner = Planner::default().of_ranks(2);
-        let plan = plan(&mut planner, &folder.join(recipe), &sets);
-        assert_eq!(plan.memory.unwrap().weights_bytes, without.0);
-        assert_eq!(plan.sharing.unwrap().start_bytes, 3 * in_f32 + best);
+        let asked = plan(&mut planner, &folder.join(recipe), &sets);
+        assert_eq!(asked.memory.unwrap().weights_bytes, without.0);
+        assert_eq!(asked.sharing.unwrap().start_bytes, 3 * in_f32 + best);
         let words = format!(
             "suite.best: {:.2} GB of the host's memory, in each rank, hold the best weights so far and come on top",
             best as f64 / 1e9
         );
-        assert!(plan.notes.contains(&words), "{:?}", plan.notes);
+        assert!(asked.notes.contains(&words), "{:?}", asked.notes);
     }
 }
 

@@ -88,7 +88,8 @@ fn judge(status: u16, said: &'static str) -> (String, Arc<AtomicUsize>) {
 
 /// The settings of a judge with a cache of its own, as a recipe names them.
 fn judged_at(dir: &Path, name: &str, url: &str) -> String {
-    let (file, template) = (dir.join(format!("{name}.toml")), dir.join("prompt.txt"));
+    let file = dir.join(format!("{name}.toml"));
+    let template = dir.join("prompt.txt").display().to_string();
     let settings = format!(
         "cache = \"{name}-replies.jsonl\"\n[endpoint]\nurl = {url:?}\nmodel = \"m\"\n[request]\ntemperature = 0.0\n\
          max_tokens = 20\nsamples = 1\nimages = false\n[templates]\nmmhal = {template:?}\n"
@@ -136,7 +137,7 @@ fn by_hand(dir: &Path, step: u64) -> f64 {
     for split in SPLITS {
         let answered = format!("suite/step-{step}/pope/answers/pope_{split}.jsonl");
         let answered = lines(&out.join(answered));
-        let asked = lines(&dir.join(format!("bench/pope/coco_pope_{split}.jsonl")));
+        let questions = lines(&dir.join(format!("bench/pope/coco_pope_{split}.jsonl")));
         assert_eq!(answered.len(), 4);
         let asks: Vec<Ask> = answered
             .iter()
@@ -146,9 +147,9 @@ fn by_hand(dir: &Path, step: u64) -> f64 {
                 text: text(row, "question"),
             })
             .collect();
-        let stop = StopSignal::detached();
-        let answers = generator.answer(&asks, &stop, |_| ()).unwrap().unwrap();
-        for ((row, answer), question) in answered.iter().zip(answers).zip(asked) {
+        let signal = StopSignal::detached();
+        let answers = generator.answer(&asks, &signal, |_| ()).unwrap().unwrap();
+        for ((row, answer), question) in answered.iter().zip(answers).zip(questions) {
             assert!(text(row, "question").starts_with(&text(&question, "text")));
             assert_eq!(text(row, "answer"), answer.text);
             let sentence = answer.text.split('.').next().unwrap().replace(',', "");

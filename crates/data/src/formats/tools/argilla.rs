@@ -116,18 +116,18 @@ fn each<T>(
         numbering: numbering(),
         rows: &[],
     };
-    let mut made = Vec::with_capacity(rows.len());
+    let mut records = Vec::with_capacity(rows.len());
     for (i, row) in rows.into_iter().enumerate() {
-        made.push(make(i, row).map_err(|fault| table.refusal(i, fault))?);
+        records.push(make(i, row).map_err(|fault| table.refusal(i, fault))?);
     }
     let table = Table {
         path,
         format: &FORMAT,
         numbering: numbering(),
-        rows: &made,
+        rows: &records,
     };
     table.unique("id", id)?;
-    Ok(made)
+    Ok(records)
 }
 
 /// Counts what no record is taken over with.

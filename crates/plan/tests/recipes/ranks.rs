@@ -151,7 +151,7 @@ fn the_best_weights_so_far_are_a_copy_of_what_is_trained() {
             format!("model.base_precision={precision:?}"),
         ];
         let looks = r#"evaluation.sources=[{ name = "a", format = "llava", path = "a.json" }]"#;
-        let planned = |keep: bool| {
+        let bytes_of = |keep: bool| {
             let looks = [
                 looks.to_owned(),
                 "evaluation.every=9".to_owned(),
@@ -163,7 +163,7 @@ fn the_best_weights_so_far_are_a_copy_of_what_is_trained() {
             let start = plan.sharing.unwrap().start_bytes;
             (plan.memory.unwrap().weights_bytes, start)
         };
-        let (without, with) = (planned(false), planned(true));
+        let (without, with) = (bytes_of(false), bytes_of(true));
         assert_eq!(with.0 - without.0, best, "{recipe} in {precision}");
         assert_eq!(without.1, 3 * in_f32, "{recipe} in {precision}");
         assert_eq!(with.1, 3 * in_f32 + best, "{recipe} in {precision}");

@@ -28,7 +28,7 @@ use candor_judge::suite::best::BestBy;
 use candor_judge::{Benchmark, ChatJudge, Judge as _, Settings};
 use candor_model::{Adapter, Bundle, ModelError};
 use candor_run::{Progress, Ranks};
-use candor_train::{BasePrecision, Best, Found, Opening, Session, SessionRecipe};
+use candor_train::{BasePrecision, Best, Found, Opening, Session, SessionRecipe, set_tf32};
 use serde::Serialize;
 use tch::Tensor;
 
@@ -205,7 +205,8 @@ impl TrainingSuite {
         };
         session.phase("suite");
         session.gather_weights()?;
-        let figures = self.measure(recipe, model, step)?;
+        let trains_in_tf32 = model.session.tf32;
+        let figures = in_f32(trains_in_tf32, || self.measure(recipe, model, step))?;
         self.offer(step, &figures)?;
         session.release_weights();
         Ok(figures)
@@ -316,6 +317,14 @@ impl InTraining<'_> {
         };
         greedy.eval_run(&model, benchmark, files, out)
     }
+}
+
+/// Computes in f32, as every evaluation does, and goes on with what the run has set for training.
+fn in_f32<T>(trains_in_tf32: bool, compute: impl FnOnce() -> T) -> T {
+    set_tf32(false);
+    let computed = compute();
+    set_tf32(trains_in_tf32);
+    computed
 }
 
 /// Replies come while a step is measured, whose numbers are told when all of them are there.

@@ -140,6 +140,26 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn a_suite_and_a_term_do_not_share_a_judge() {
+    let with = |suite: &str| {
+        let judge = format!("suite.judge={suite:?}");
+        let sets = [
+            "suite.every=2",
+            "suite.data=\"benchmarks\"",
+            "suite.benchmarks=[\"mmhal\"]",
+            "rewards=[{ name = \"rated\", kind = \"judge\", weight = 1.0, judge = \"judge.toml\" }]",
+            &judge,
+        ];
+        open("demo/5-ppo.toml", &sets)
+    };
+    let message = with("judge.toml").unwrap_err();
+    for part in ["has 1 mistake\n", "suite.judge", "\"rated\""] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+    with("other.toml").unwrap();
+}
+
+#[test]
 fn the_critics_keys_have_no_place_beside_rloo() {
     let sets = [
         "algorithm=\"rloo\"",

@@ -10,7 +10,7 @@ use candor_data::formats::folder;
 use candor_data::{atomic, sha256};
 use candor_dpo::{DpoError, DpoRecipe};
 use candor_judge::reward::Rewards;
-use candor_judge::{Settings, feedback};
+use candor_judge::{ChatJudge, Settings, feedback};
 use candor_reward::RewardModel;
 use candor_run::{Inputs, Ranks, RunError};
 use serde_json::Value;
@@ -24,7 +24,8 @@ const OF_MODEL: [&str; 6] = ["safetensors", "bin", "json", "txt", "model", "jinj
 /// Keeps the fingerprints of what is read, or of a resume checks them against those of the first start.
 ///
 /// # Errors
-/// A file cannot be read, is another one than at the first start, or another one on another rank.
+/// A file cannot be read, is another one than at the first start, or another one on another rank; or the judge of a suite could not
+/// be asked.
 pub(crate) fn check(
     recipe: &RoundsRecipe,
     resumes: bool,
@@ -36,7 +37,10 @@ pub(crate) fn check(
     let inputs = fingerprints(recipe)?;
     ranks.check_same_inputs(&inputs)?;
     // The folder of the run is the first rank's.
-    ranks.made_by_first(|| keep(recipe, &inputs, resumes))
+    ranks.made_by_first(|| {
+        try_judge(&recipe.dpo, resumes)?;
+        keep(recipe, &inputs, resumes)
+    })
 }
 
 /// Keeps these fingerprints, or checks them against those that are kept.
@@ -94,6 +98,16 @@ fn of_suite(dpo: &DpoRecipe) -> Result<Vec<(String, String)>, RoundsError> {
         return Ok(Vec::new());
     };
     Ok(suite.inputs().map_err(DpoError::from)?)
+}
+
+/// Opens the judge of a suite, which no round does before it has sampled and compared; `resumes`: one that may have said everything
+/// already is not opened.
+fn try_judge(dpo: &DpoRecipe, resumes: bool) -> Result<(), RoundsError> {
+    let judge = dpo.suite.as_ref().and_then(|suite| suite.judge.as_ref());
+    if let Some(path) = judge.filter(|_| !resumes) {
+        ChatJudge::open(path, Settings::read(path)?, 0)?;
+    }
+    Ok(())
 }
 
 /// The files of a model's or an adapter's folder that decide what it says.
@@ -230,6 +244,28 @@ mod tests {
         let before = of();
         fs::write(at("judge.toml"), settings.replace("\"m\"", "\"n\"")).unwrap();
         assert_ne!(of(), before);
+    }
+
+    #[test]
+    fn a_judge_of_a_suite_without_its_key_is_refused_before_the_first_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("judge.toml");
+        let settings = "cache = \"c\"\n[endpoint]\nurl = \"http://localhost/v1\"\nmodel = \"m\"\n\
+                        key_env = \"CANDOR_TEST_KEY_THAT_NOBODY_SETS\"\n[request]\n\
+                        temperature = 0.0\nmax_tokens = 7\nsamples = 1\nimages = false\n";
+        fs::write(&file, settings).unwrap();
+        let set = |key: &str, path: &Path| format!("{key}={:?}", path.display().to_string());
+        let sets = [
+            set("suite.data", folder.path()),
+            set("suite.judge", &file),
+            "suite.every=2".to_owned(),
+            "suite.benchmarks=[\"mmhal\"]".to_owned(),
+        ];
+        let dpo = read(&sets.each_ref().map(String::as_str)).unwrap().dpo;
+        let said = try_judge(&dpo, false).unwrap_err().to_string();
+        assert!(said.contains("CANDOR_TEST_KEY_THAT_NOBODY_SETS"), "{said}");
+        try_judge(&dpo, true).unwrap();
+        try_judge(&read(&[]).unwrap().dpo, false).unwrap();
     }
 
     #[test]

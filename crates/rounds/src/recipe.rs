@@ -172,7 +172,9 @@ impl RoundsRecipe {
     pub fn pairs_of_a_prompt(&self) -> usize {
         match self.label {
             LabelRecipe::Reward { .. } | LabelRecipe::Rules(_) => 1,
-            LabelRecipe::Judge(_) | LabelRecipe::People => self.n_answers / 2,
+            LabelRecipe::Judge(_) => self.n_answers / 2,
+            // They may put all answers in order, of which every two make one.
+            LabelRecipe::People => self.n_answers * (self.n_answers - 1) / 2,
         }
     }
 
@@ -346,6 +348,23 @@ max_grad_norm = 1.0
         }
         let both = refused(&["seed=-1"]);
         assert!(both.contains("has 1 mistake\n"), "{both}");
+    }
+
+    /// By hand: four answers in order are six pairs, and a judge is asked about two and two.
+    #[test]
+    fn people_may_put_all_answers_to_a_prompt_in_order() {
+        let ours = "by = \"reward\"\nreward = \"reward\"\nfacts = \"facts.json\"\n";
+        for (label, pairs) in [
+            ("by = \"people\"\n", 6),
+            ("by = \"judge\"\njudge = \"judge.toml\"\n", 2),
+        ] {
+            let text = TEXT.replace(ours, label);
+            let recipe = read_text(&text, &[]).unwrap();
+            assert_eq!(recipe.pairs_of_a_prompt(), pairs, "{label}");
+            // Eight comparisons are held out, and one at least must be left.
+            let enough = read_text(&text, &["rounds.prompts=2"]);
+            assert_eq!(enough.is_ok(), pairs > 4, "{label}");
+        }
     }
 
     /// An unfinished stage names the folder in keys that no user has written.

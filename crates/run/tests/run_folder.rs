@@ -149,6 +149,9 @@ fn a_start_that_finished_no_step_is_in_nobodys_way() {
     fs::write(at("suite/step-1/pope/answers.log"), "{}\n").unwrap();
     fs::create_dir_all(at("best/adapter")).unwrap();
     fs::write(at("best/adapter/adapter_config.json"), "{}").unwrap();
+    fs::create_dir_all(at("best/model")).unwrap();
+    fs::write(at("best/model/config.json"), "{}").unwrap();
+    fs::write(at("best.json"), "{}").unwrap();
     let mut folder = RunFolder::start(&options(dir.path(), "seed = 2\n")).unwrap();
     run(&mut folder, 0, 0.0, 4, 2);
     drop(folder);
@@ -177,11 +180,23 @@ fn a_start_that_finished_no_step_is_in_nobodys_way() {
 #[test]
 fn a_folder_that_was_none_of_a_run_keeps_what_is_in_it() {
     let dir = tempfile::tempdir().unwrap();
-    let own = dir.path().join("suite/pope.jsonl");
-    fs::create_dir(dir.path().join("suite")).unwrap();
-    fs::write(&own, "mine").unwrap();
-    drop(RunFolder::start(&options(dir.path(), "seed = 1\n")).unwrap());
-    assert_eq!(fs::read_to_string(own).unwrap(), "mine");
+    let own = [
+        "suite/pope.jsonl",
+        "suite/step-by-step/notes.txt",
+        "best/notes.txt",
+    ];
+    let own = own.map(|name| dir.path().join(name));
+    for file in &own {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "mine").unwrap();
+    }
+    // The second start finds the first one's, which finished no step.
+    for _ in 0..2 {
+        drop(RunFolder::start(&options(dir.path(), "seed = 1\n")).unwrap());
+        for file in &own {
+            assert_eq!(fs::read_to_string(file).unwrap(), "mine");
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 
 use candor_judge::suite::Suite;
 use candor_testing::files::json;
+use candor_train::tf32;
 
 use super::measuring::main_number;
 use super::*;
@@ -103,4 +104,13 @@ fn a_benchmark_without_its_main_number_is_named_on_the_terminal() {
     assert_eq!(told(Some(&found)), "chair.chair_i 0.250");
     assert_eq!(told(Some(&BTreeMap::new())), "no chair.chair_i");
     assert_eq!(told(None), "chair not measured");
+}
+
+#[test]
+fn a_run_that_trains_in_tf32_is_measured_in_f32() {
+    for trains in [true, false] {
+        set_tf32(trains);
+        assert!(!in_f32(trains, tf32));
+        assert_eq!(tf32(), trains);
+    }
 }

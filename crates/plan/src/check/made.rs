@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_data::image::PixelBounds;
+use candor_eval::training_suite::SuiteRecipe;
 use candor_model::{
     LoraConfig, ModelConfig, ModelError, ModelFolder, Reading, TARGETS, hub, peft, published,
 };
@@ -75,7 +76,7 @@ pub(crate) struct Judge {
 
 impl Made {
     /// A recipe writes a model that it trains from another.
-    pub(crate) fn model(&mut self, folder: PathBuf, from: &Path) {
+    fn model(&mut self, folder: PathBuf, from: &Path) {
         self.models.insert(folder, from.to_owned());
     }
 
@@ -85,9 +86,28 @@ impl Made {
     }
 
     /// A recipe writes an adapter.
-    pub(crate) fn adapter(&mut self, folder: PathBuf, base: &Path, lora: &LoraConfig) {
+    fn adapter(&mut self, folder: PathBuf, base: &Path, lora: &LoraConfig) {
         self.adapters
             .insert(folder, (base.to_owned(), lora.clone()));
+    }
+
+    /// A recipe writes what it trains from a model into the folder of its run, an adapter if it trains one, and beside it the weights
+    /// of the best step where its suite keeps them.
+    pub(crate) fn trained(
+        &mut self,
+        out: &Path,
+        suite: Option<&SuiteRecipe>,
+        base: &Path,
+        lora: Option<&LoraConfig>,
+    ) {
+        let keeps_best = suite.is_some_and(|suite| suite.best.is_some());
+        let best = keeps_best.then(|| out.join("best"));
+        for folder in [Some(out), best.as_deref()].into_iter().flatten() {
+            match lora {
+                Some(lora) => self.adapter(folder.join("adapter"), base, lora),
+                None => self.model(folder.join("model"), base),
+            }
+        }
     }
 
     /// A recipe writes a reward model.

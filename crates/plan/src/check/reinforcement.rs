@@ -31,7 +31,8 @@ pub(crate) fn rl(
         plan.n_steps = Some(steps);
     }
     let lora = known_lora(made, &recipe.policy_init, &mut plan);
-    made.adapter(recipe.session.out.join("adapter"), &recipe.base, &lora);
+    let (out, suite) = (&recipe.session.out, recipe.suite.as_ref());
+    made.trained(out, suite, &recipe.base, Some(&lora));
     let policy = model(made, &recipe.base, recipe.pixels, &mut plan)?;
     let Some((judge_base, judge_pixels, judge_lora)) = judge_of(recipe, made, &mut plan)? else {
         return Ok(plan);

@@ -24,12 +24,12 @@ pub(crate) fn rounds(
     let sampling = speaking::sample(path, &first.sampling(1)?, made, n_ranks)?;
     let (dpo, _) = first.learning()?;
     let learning = stages::dpo(path, &dpo, made, n_ranks)?;
-    if let Tune::Lora(_) = dpo.tune {
-        let (lora, _) = made.lora(&first.policy());
-        made.adapter(last.policy(), &dpo.base, &lora);
-    } else {
-        made.model(last.policy(), &dpo.base);
-    }
+    let lora = match dpo.tune {
+        Tune::Lora(_) => Some(made.lora(&first.policy()).0),
+        Tune::AllButTower | Tune::Projector => None,
+    };
+    let (learned, suite) = (last.learned(), dpo.suite.as_ref());
+    made.trained(&learned, suite, &dpo.base, lora.as_ref());
     let mut plan = Plan::new(path, "rounds", &recipe.out);
     let n_runs = recipe.n_rounds * (recipe.n_answers as u64 / 2);
     plan.n_steps = Some(recipe.n_rounds);

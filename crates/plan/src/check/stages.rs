@@ -41,10 +41,7 @@ pub(crate) fn sft(
     };
     note_joined(recipe, made, &mut plan);
     let known = model(made, &recipe.base, recipe.pixels, &mut plan)?;
-    match &lora {
-        Some(lora) => made.adapter(out.join("adapter"), &recipe.base, lora),
-        None => made.model(out.join("model"), &recipe.base),
-    }
+    made.trained(out, recipe.suite.as_ref(), &recipe.base, lora.as_ref());
     let Some(known) = known else {
         return Ok(plan);
     };
@@ -241,10 +238,7 @@ pub(crate) fn dpo(
         Tune::AllButTower | Tune::Projector => None,
     };
     let known = model(made, &recipe.base, recipe.pixels, &mut plan)?;
-    match &lora {
-        Some(lora) => made.adapter(out.join("adapter"), &recipe.base, lora),
-        None => made.model(out.join("model"), &recipe.base),
-    }
+    made.trained(out, recipe.suite.as_ref(), &recipe.base, lora.as_ref());
     let Some(known) = known else {
         return Ok(plan);
     };

@@ -1,6 +1,7 @@
 //! What ranks take is planned, and ranks that cannot share a run are told before it.
 
 use std::path::Path;
+use std::slice;
 
 use candor_plan::Planner;
 
@@ -178,6 +179,38 @@ fn the_best_weights_so_far_are_a_copy_of_what_is_trained() {
             best as f64 / 1e9
         );
         assert!(asked.notes.contains(&words), "{:?}", asked.notes);
+    }
+}
+
+/// A whole model, the adapters of two policies, and that of the last of four rounds.
+#[test]
+fn what_starts_from_the_best_step_of_an_earlier_recipe_is_planned() {
+    let folder = root().join("recipes/llava-7b-224");
+    let best_of = |run: &str| Path::new("runs/llava-7b-224").join(run).join("best");
+    let base = set("model.base", &best_of("sft").join("model"));
+    let from = |key: &str, run: &str| [base.clone(), set(key, &best_of(run).join("adapter"))];
+    let best = suite_best();
+    let (mut planner, mut notes) = (Planner::default(), Vec::<String>::new());
+    let mut add = |recipe: &str, sets: &[String]| {
+        notes.extend(plan(&mut planner, &folder.join(recipe), sets).notes);
+    };
+    add("0-pretrain.toml", &[]);
+    add("1-sft.toml", &best);
+    add("3-reward.toml", slice::from_ref(&base));
+    let on_best = [&best[..], slice::from_ref(&base)].concat();
+    add("4-policy-init.toml", &on_best);
+    let policy = from("model.policy_init", "policy-init");
+    add("5-ppo.toml", &[&best[..], &policy[..]].concat());
+    add("dpo/4-rounds.toml", &on_best);
+    for run in ["ppo", "rounds/round-4/dpo"] {
+        add("6-eval.toml", &from("model.adapter", run));
+    }
+    for unknown in [
+        "no recipe before this one makes it",
+        "counted as an adapter of rank",
+    ] {
+        let told = notes.iter().any(|note| note.contains(unknown));
+        assert!(!told, "{notes:?}");
     }
 }
 

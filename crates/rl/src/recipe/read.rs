@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor_eval::training_suite::SuiteRecipe;
-use candor_judge::reward::Term;
+use candor_judge::reward::{Source, Term};
 use candor_recipe::Reader;
 use candor_train::stage_fields::{IMAGES, ROOT, read_activations, read_pixels};
 use candor_train::{BasePrecision, DeviceChoice, Length, SessionRecipe, on_bad_row};
@@ -96,6 +96,7 @@ impl RlRecipe {
         check_segments(r, reward.is_some(), &rewards, &score);
         check_earnings(r, reward.is_some(), &rewards, &score);
         check_parts(r, &score, &ppo);
+        check_judges(r, suite.as_ref(), &rewards);
         Ok(Self {
             session,
             length,
@@ -160,6 +161,24 @@ fn check_segments(r: &mut Reader, has_model: bool, rewards: &[Term], score: &Sco
             "score.position",
             format!("the term {:?} is paid at the last token of each sentence, and the rest at the last pad", term.name),
             "use \"last_token\", \"sentences\" or \"segments\"",
+        );
+    }
+}
+
+/// The file of a judge's replies is one opener's, and both are open as long as the run lasts.
+fn check_judges(r: &mut Reader, suite: Option<&SuiteRecipe>, rewards: &[Term]) {
+    let Some(judge) = suite.and_then(|suite| suite.judge.as_ref()) else {
+        return;
+    };
+    let is_same = |term: &&Term| matches!(&term.source, Source::Judge(of) if of.settings == *judge);
+    if let Some(term) = rewards.iter().find(is_same) {
+        r.mistake(
+            "suite.judge",
+            format!(
+                "the term {:?} keeps its replies in the same file",
+                term.name
+            ),
+            "name a judge.toml of its own, with another cache",
         );
     }
 }

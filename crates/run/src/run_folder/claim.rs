@@ -170,14 +170,21 @@ impl Claim {
     /// Removes what a start that finished no step has left and what a new one does not overwrite. Its measurements go as well: their
     /// answers are known by the weights that were trained alone, and may be those of another base, precision or template.
     fn clear(&self) -> Result<(), RunError> {
-        // In a folder that was none of a run, what has these names is somebody else's.
-        if self.dir.join("resolved.toml").exists() {
-            durable::remove_dir(&self.dir.join("suite"))?;
-            durable::remove_dir(&self.dir.join("best"))?;
+        // In a folder that was none of a run, what has these names is somebody else's; and so is what else lies beside them.
+        let was_run = self.dir.join("resolved.toml").exists();
+        if was_run {
+            let suite = self.dir.join("suite");
+            for name in names_in(&suite)?.iter().filter(|name| is_measured(name)) {
+                durable::remove_dir(&suite.join(name))?;
+            }
+            for best in ["best/adapter", "best/model"] {
+                durable::remove_dir(&self.dir.join(best))?;
+            }
         }
         for path in durable::entries(&self.dir)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let left = ["timings.jsonl", "init_from.json", resumes::FILE].contains(&&*name);
+            let left = left || was_run && name == "best.json";
             if left || name.starts_with("events.out.") {
                 fs::remove_file(&path).map_err(RunError::io("remove", &path))?;
             }
@@ -217,6 +224,12 @@ fn names_in(folder: &Path) -> Result<Vec<String>, RunError> {
     };
     let name = |path: &PathBuf| Some(path.file_name()?.to_string_lossy().into_owned());
     Ok(paths.iter().filter_map(name).collect())
+}
+
+/// A step's measurements by a suite.
+fn is_measured(name: &str) -> bool {
+    let step = name.strip_prefix("step-");
+    step.is_some_and(|step| step.parse::<u64>().is_ok())
 }
 
 /// A finished part of a result, not one that was being written.

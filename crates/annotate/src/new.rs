@@ -163,7 +163,10 @@ fn set(files: &[PathBuf], rows: &[AnswerSet]) -> Result<Option<AnswerSet>, DataE
             outputs.len(),
             first.id
         );
-        let remedy = "name fewer files: people rank eight answers at most";
+        let remedy = match files {
+            [_] => "leave rows of the prompt out: people rank eight answers at most",
+            _ => "name fewer files, or leave rows out: people rank eight answers at most",
+        };
         return Err(of_answers(files, found, remedy));
     }
     Ok(Some(AnswerSet {

@@ -143,6 +143,11 @@ fn answers_of_several_files_to_one_prompt_are_ranked() {
         })
         .collect();
     std::fs::write(&files[0], many).unwrap();
+    let refused = command::new_ranking(&files[..1], &images, &nothing, 7, true).unwrap_err();
+    assert!(
+        refused.to_string().contains("leave rows of the prompt out"),
+        "{refused}"
+    );
     let refused = command::new_ranking(&files, &images, &nothing, 7, true).unwrap_err();
     assert!(
         refused

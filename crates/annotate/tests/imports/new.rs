@@ -183,6 +183,35 @@ fn answers_of_sets_join_those_of_candidates_to_the_same_prompt() {
 }
 
 #[test]
+fn what_could_not_be_ranked_is_told_of_the_file_that_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, images) = given(folder.path());
+    let files = ["one.jsonl", "mine.jsonl"].map(|name| folder.path().join(name));
+    std::fs::write(&files[0], set("0.png")).unwrap();
+    let out = folder.path().join("project");
+    let gone = set("gone.png").replace("p-0", "p-1");
+    let unplaced = gone.replace("<image>", "");
+    let twenty_one = set("0.png")
+        .replace("p-0", "p-1")
+        .replace("\"0.png\"", &format!("{:?}", ["0.png"; 21]));
+    for (row, words) in [
+        (gone, "row 1: image \"gone.png\" is not in"),
+        (unplaced, "found 0 <image> and an image"),
+        (twenty_one, "found 21 images"),
+    ] {
+        // The first row is the other file's prompt, so that the second is the first of a set.
+        std::fs::write(&files[1], set("0.png") + &row).unwrap();
+        let refused = command::new_ranking(&files, &images, &out, 7, true).unwrap_err();
+        let refused = refused.to_string();
+        for words in ["mine.jsonl", "row 1", words] {
+            assert!(refused.contains(words), "{words} in {refused}");
+        }
+        assert!(!refused.contains("answer-sets.jsonl"), "{refused}");
+        assert!(!out.exists());
+    }
+}
+
+#[test]
 fn an_id_of_two_prompts_is_refused_with_their_files() {
     let folder = tempfile::tempdir().unwrap();
     let (_, images) = given(folder.path());

@@ -92,9 +92,7 @@ pub fn new_ranking(
     ties: bool,
 ) -> Result<Imported, AnnotateError> {
     atomic::folder(out, |folder| {
-        let (project, n_few) = new::write_ranking(folder, files, images, seed, ties)?;
-        let mut imported = looked_at(&project)?;
-        imported.n_equal += n_few;
+        let imported = new::write_ranking(folder, files, images, seed, ties, &decoded)?;
         tell_equal(out, imported.n_equal);
         Ok(imported)
     })

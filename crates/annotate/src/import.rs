@@ -21,7 +21,7 @@ use candor_data::image::decode_bytes;
 use candor_data::preference::placeholder_fault;
 use candor_data::{Comparison, DataError, Judgement, Place, Spot, shown};
 
-pub(crate) use self::answer_sets::differing;
+pub(crate) use self::answer_sets::{check_set, differing};
 pub use self::images::provide as provide_images;
 use crate::answer::Pick;
 use crate::error::{AnnotateError, Refusal};

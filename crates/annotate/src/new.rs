@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use candor_data::formats::answer_sets::{self, AnswerSet, MAX_OUTPUTS, MIN_OUTPUTS};
 use candor_data::formats::candidates;
-use candor_data::{ComparisonFormat, DataError, Place, Spot, Turn, atomic};
+use candor_data::formats::images::decode_all;
+use candor_data::{ComparisonFormat, DataError, Place, Spot, atomic};
 use serde_json::json;
 
 use crate::error::AnnotateError;
-use crate::import::differing;
+use crate::import::{Imported, check_set, differing};
 use crate::project::Project;
 
 const PROJECT: &str = include_str!("new/project.toml");
@@ -56,50 +57,74 @@ pub fn write(
 }
 
 /// Writes `project.toml`, `guidelines.md` and `answer-sets.jsonl` into a folder, for people who rank the different answers that all
-/// `files` (of candidates, or of answer sets) have to one prompt. Returns the project, and how many prompts have too few of them.
-/// `ties` says whether answers may share a rank.
+/// `files` (of candidates, or of answer sets) have to one prompt. Returns what the project will import, and how many prompts have too few
+/// of them. `ties` says whether answers may share a rank; `progress` is told now and then how many images of a file are decoded, of how many.
 ///
 /// # Errors
-/// As [`write`]; a prompt has more answers than people rank, none has enough, or two prompts have one id.
+/// As [`write`]; a row could not be trained on, an image is missing or damaged, a prompt has more answers than people rank, none has
+/// enough, or two prompts have one id.
 pub fn write_ranking(
     folder: &Path,
     files: &[PathBuf],
     images: &Path,
     seed: u64,
     ties: bool,
-) -> Result<(Project, usize), AnnotateError> {
-    let (sets, n_few) = sets(files)?;
-    let images = quoted(
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Imported, AnnotateError> {
+    let (sets, n_equal) = sets(files)?;
+    let named = quoted(
         images,
         "make the folder of images or name another; where they are at a URL, write it in the project afterwards",
     )?;
     let text = RANKING_PROJECT
         .replace("SEED", &seed.to_string())
         .replace("TIES", &ties.to_string());
-    let text = format!("{text}file = \"{SETS}\"\nformat = \"answer_sets\"\nimages = {images}\n");
+    let text = format!("{text}file = \"{SETS}\"\nformat = \"answer_sets\"\nimages = {named}\n");
     let path = folder.join(FILE);
-    answer_sets::write(&folder.join(SETS), &sets)?;
     atomic::write(&folder.join("guidelines.md"), RANKING_GUIDELINES.as_bytes())?;
     atomic::write(&path, text.as_bytes())?;
-    Ok((Project::read(&path)?, n_few))
+    let limits = Project::read(&path)?.image_limits();
+    for file in files {
+        // By the rows of this file, which people have, and not by those of the project's own, which is not there yet.
+        let mut shown: Vec<Option<&str>> = Vec::new();
+        for found in sets.iter().filter(|found| found.file == file) {
+            shown.resize(found.row, None);
+            shown.push(found.set.image.as_deref());
+        }
+        decode_all(file, shown, images, &limits, progress)?;
+    }
+    let sets: Vec<AnswerSet> = sets.into_iter().map(|found| found.set).collect();
+    answer_sets::write(&folder.join(SETS), &sets)?;
+    Ok(Imported {
+        n_new: sets.len(),
+        n_equal,
+        left_behind: None,
+    })
+}
+
+/// Answers to a prompt, and the row of a file that they, or the first of them, stand in.
+struct Found<'a> {
+    file: &'a Path,
+    row: usize,
+    set: AnswerSet,
 }
 
 /// The sets of all files, and of how many prompts fewer than three answers differ.
-fn sets(files: &[PathBuf]) -> Result<(Vec<AnswerSet>, usize), DataError> {
-    let mut sets: Vec<AnswerSet> = Vec::new();
+fn sets(files: &[PathBuf]) -> Result<(Vec<Found<'_>>, usize), DataError> {
+    let mut sets: Vec<Found<'_>> = Vec::new();
     let mut n_few = 0;
     let mut known: HashMap<String, &Path> = HashMap::new();
-    for (file, rows) in by_prompt(files)? {
-        let Some(set) = set(files, &rows)? else {
+    for rows in prompts(files)? {
+        let Some(found) = set(files, &rows)? else {
             n_few += 1;
             continue;
         };
-        if let Some(other) = known.insert(set.id.clone(), file) {
+        if let Some(other) = known.insert(found.set.id.clone(), found.file) {
             return Err(DataError::Field {
-                spot: Spot::new(file, Place::File, "id"),
+                spot: Spot::new(found.file, Place::File, "id"),
                 found: format!(
                     "{:?} is the id of another prompt in {}",
-                    set.id,
+                    found.set.id,
                     other.display()
                 ),
                 remedy:
@@ -107,7 +132,7 @@ fn sets(files: &[PathBuf]) -> Result<(Vec<AnswerSet>, usize), DataError> {
                         .into(),
             });
         }
-        sets.push(set);
+        sets.push(found);
     }
     if sets.is_empty() {
         let found = format!("none of {n_few} prompts has {MIN_OUTPUTS} different answers");
@@ -117,21 +142,17 @@ fn sets(files: &[PathBuf]) -> Result<(Vec<AnswerSet>, usize), DataError> {
     Ok((sets, n_few))
 }
 
-/// The rows of each prompt (the same image and turns) together, with the file of the first of them, in the order of their first rows.
-fn by_prompt(files: &[PathBuf]) -> Result<Vec<(&Path, Vec<AnswerSet>)>, DataError> {
-    let mut prompts: Vec<(&Path, Vec<AnswerSet>)> = Vec::new();
-    let mut places: HashMap<(Option<String>, Vec<Turn>), usize> = HashMap::new();
+/// The rows of each prompt together, in the order of their first rows.
+fn prompts(files: &[PathBuf]) -> Result<Vec<Vec<Found<'_>>>, DataError> {
+    let mut all: Vec<Found<'_>> = Vec::new();
     for file in files {
-        for row in rows(file)? {
-            let prompt = (row.image.clone(), row.turns.clone());
-            let place = *places.entry(prompt).or_insert_with(|| {
-                prompts.push((file.as_path(), Vec::new()));
-                prompts.len() - 1
-            });
-            prompts[place].1.push(row);
+        for (row, set) in rows(file)?.into_iter().enumerate() {
+            check_set(file, row, &set)?;
+            all.push(Found { file, row, set });
         }
     }
-    Ok(prompts)
+    let prompt = |found: &Found<'_>| (found.set.image.clone(), found.set.turns.clone());
+    Ok(candidates::by_prompt(all, prompt))
 }
 
 /// The rows of a file of answer sets, or those of a file of candidates, which have two answers each.
@@ -151,9 +172,9 @@ fn rows(file: &Path) -> Result<Vec<AnswerSet>, DataError> {
 }
 
 /// The different answers to one prompt; none where they are too few.
-fn set(files: &[PathBuf], rows: &[AnswerSet]) -> Result<Option<AnswerSet>, DataError> {
-    let outputs: Vec<String> = rows.iter().flat_map(|row| row.outputs.clone()).collect();
-    let outputs = differing(&outputs);
+fn set<'a>(files: &[PathBuf], rows: &[Found<'a>]) -> Result<Option<Found<'a>>, DataError> {
+    let outputs = rows.iter().flat_map(|row| row.set.outputs.clone());
+    let outputs = differing(&outputs.collect::<Vec<_>>());
     let Some(first) = rows.first().filter(|_| outputs.len() >= MIN_OUTPUTS) else {
         return Ok(None);
     };
@@ -161,18 +182,19 @@ fn set(files: &[PathBuf], rows: &[AnswerSet]) -> Result<Option<AnswerSet>, DataE
         let found = format!(
             "{} different answers to the prompt of {:?}",
             outputs.len(),
-            first.id
+            first.set.id
         );
-        let remedy = "name fewer files: people rank eight answers at most";
+        let remedy = match files {
+            [_] => "leave rows of the prompt out: people rank eight answers at most",
+            _ => "name fewer files, or leave rows out: people rank eight answers at most",
+        };
         return Err(of_answers(files, found, remedy));
     }
-    Ok(Some(AnswerSet {
-        id: first.id.clone(),
-        image: first.image.clone(),
-        turns: first.turns.clone(),
-        original_answer: first.original_answer.clone(),
+    let set = AnswerSet {
         outputs,
-    }))
+        ..first.set.clone()
+    };
+    Ok(Some(Found { set, ..*first }))
 }
 
 /// What is wrong with the answers of all files together.

@@ -67,7 +67,8 @@ pub fn groups(files: &[PathBuf]) -> Result<Vec<Group>, RewardError> {
     for file in files {
         rows.extend(candidates::read(file)?);
     }
-    let prompts = candidates::by_prompt(rows).into_iter();
+    let prompt = |row: &Candidate| (row.image.clone(), row.turns.clone());
+    let prompts = candidates::by_prompt(rows, prompt).into_iter();
     Ok(prompts.filter_map(group).collect())
 }
 

@@ -3,6 +3,7 @@
 //! A ranking answers both questions of the protocol at once, so nothing is claimed of the first alone: it is a tie, and the second
 //! names the better answer. Pairs keep the order that the item has its answers in, so that the better one is not always the first.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use candor_data::{Preference, Record, Side, Verdict};
@@ -53,6 +54,8 @@ pub(super) fn preferences(
     seed: u64,
 ) -> (Vec<Preference>, RankedPairs) {
     let weights = Weights::new(evidence, rule);
+    let compared = evidence.items.iter().map(|item| item.name.as_str());
+    let taken: HashSet<&str> = compared.collect();
     let mut rows = Vec::new();
     let mut counts = RankedPairs::default();
     for item in evidence.ranked.iter().filter(|item| item.is_closed) {
@@ -72,7 +75,7 @@ pub(super) fn preferences(
             [only] => Some(only),
             _ => None,
         };
-        let row = |&pair: &(usize, usize)| preference(item, pair, only, seed);
+        let row = |&pair: &(usize, usize)| preference(item, pair, only, seed, &taken);
         rows.extend(said.ordered.iter().map(row));
     }
     (rows, counts)
@@ -97,12 +100,14 @@ impl RankedPairs {
     }
 }
 
-/// The preference for the better of a pair; with a record where one person's word stands.
+/// The preference for the better of a pair; with a record where one person's word stands. `taken` are names of
+/// other rows.
 fn preference(
     item: &Ranked,
     (better, worse): (usize, usize),
     only: Option<&Given>,
     seed: u64,
+    taken: &HashSet<&str>,
 ) -> Preference {
     let (first, second) = (better.min(worse), better.max(worse));
     let side = if better == first {
@@ -110,8 +115,13 @@ fn preference(
     } else {
         Side::Second
     };
+    // The name is a key, and an item of two answers may be called so. No other row of a ranking ends like this.
+    let mut id = format!("{}-{first}-{second}", item.name);
+    while taken.contains(id.as_str()) {
+        id.push_str("-ranked");
+    }
     Preference {
-        id: format!("{}-{first}-{second}", item.name),
+        id,
         image: item.image.clone(),
         turns: item.turns.clone(),
         original_answer: item.original_answer.clone(),
@@ -140,6 +150,7 @@ fn earlier(order: &Order, first: usize, second: usize) -> Side {
 mod tests {
     use super::*;
     use crate::answer::{Answer, Corrections, Pick};
+    use crate::store::Judged;
     use candor_data::Turn;
 
     fn given(person: &str, ranking: [u8; 3]) -> Given {
@@ -209,6 +220,29 @@ mod tests {
             ..RankedPairs::default()
         };
         assert_eq!(counts, expected);
+    }
+
+    #[test]
+    fn no_pair_is_called_as_an_item_of_two_answers() {
+        let mut said = evidence(vec![given("anna", [2, 1, 2])], None);
+        let compared = |name: &str| Judged {
+            item: 1,
+            name: name.into(),
+            image: None,
+            turns: vec![Turn::human("q")],
+            outputs: ["x".into(), "y".into()],
+            original_answer: None,
+            question_type: None,
+            models: None,
+            is_closed: true,
+            is_disputed: false,
+            answers: Vec::new(),
+            decision: None,
+        };
+        said.items = ["p-0-1", "p-0-1-ranked"].map(compared).into();
+        let (rows, _) = preferences(&said, Aggregate::Majority, 3);
+        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        assert_eq!(ids, ["p-0-1-ranked-ranked", "p-1-2"]);
     }
 
     #[test]

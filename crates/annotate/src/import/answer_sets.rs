@@ -25,7 +25,7 @@ pub(super) fn items(
     let n_rows = sets.len();
     let (mut rows, mut items) = (Vec::new(), Vec::new());
     for (i, set) in sets.into_iter().enumerate() {
-        check(file, i, &set)?;
+        check_set(file, i, &set)?;
         let outputs = differing(&set.outputs);
         if outputs.len() >= MIN_OUTPUTS {
             rows.push(i);
@@ -51,7 +51,7 @@ pub(crate) fn differing(outputs: &[String]) -> Vec<String> {
 }
 
 /// Refuses what nobody could be asked sensibly or the reward stage would refuse.
-fn check(file: &Path, i: usize, set: &AnswerSet) -> Result<(), DataError> {
+pub(crate) fn check_set(file: &Path, i: usize, set: &AnswerSet) -> Result<(), DataError> {
     let image = set.image.as_deref();
     check_images(file, i, &set.id, image)?;
     for (number, output) in set.outputs.iter().enumerate() {

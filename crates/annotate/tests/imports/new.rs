@@ -143,6 +143,11 @@ fn answers_of_several_files_to_one_prompt_are_ranked() {
         })
         .collect();
     std::fs::write(&files[0], many).unwrap();
+    let refused = command::new_ranking(&files[..1], &images, &nothing, 7, true).unwrap_err();
+    assert!(
+        refused.to_string().contains("leave rows of the prompt out"),
+        "{refused}"
+    );
     let refused = command::new_ranking(&files, &images, &nothing, 7, true).unwrap_err();
     assert!(
         refused
@@ -175,6 +180,35 @@ fn answers_of_sets_join_those_of_candidates_to_the_same_prompt() {
     let rows = answer_sets::read(&out.join("answer-sets.jsonl")).unwrap();
     assert_eq!(rows[0].id, "c-0");
     assert_eq!(rows[0].outputs, ["A cup.", "A dog.", "A cat.", "A pot."]);
+}
+
+#[test]
+fn what_could_not_be_ranked_is_told_of_the_file_that_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, images) = given(folder.path());
+    let files = ["one.jsonl", "mine.jsonl"].map(|name| folder.path().join(name));
+    std::fs::write(&files[0], set("0.png")).unwrap();
+    let out = folder.path().join("project");
+    let gone = set("gone.png").replace("p-0", "p-1");
+    let unplaced = gone.replace("<image>", "");
+    let twenty_one = set("0.png")
+        .replace("p-0", "p-1")
+        .replace("\"0.png\"", &format!("{:?}", ["0.png"; 21]));
+    for (row, words) in [
+        (gone, "row 1: image \"gone.png\" is not in"),
+        (unplaced, "found 0 <image> and an image"),
+        (twenty_one, "found 21 images"),
+    ] {
+        // The first row is the other file's prompt, so that the second is the first of a set.
+        std::fs::write(&files[1], set("0.png") + &row).unwrap();
+        let refused = command::new_ranking(&files, &images, &out, 7, true).unwrap_err();
+        let refused = refused.to_string();
+        for words in ["mine.jsonl", "row 1", words] {
+            assert!(refused.contains(words), "{words} in {refused}");
+        }
+        assert!(!refused.contains("answer-sets.jsonl"), "{refused}");
+        assert!(!out.exists());
+    }
 }
 
 #[test]

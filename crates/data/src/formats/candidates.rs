@@ -112,19 +112,20 @@ impl From<Candidate> for Comparison {
     }
 }
 
-/// The rows of each prompt (the same image and turns) together, the prompts in the order of their first row. Rows of several
-/// files, which a recipe with other seeds sampled, hold more than two answers to a prompt.
+/// The rows of each prompt (the same image and turns, which `prompt` gives) together, the prompts in the order of their first row.
+/// Rows of several files, which a recipe with other seeds sampled, hold more than two answers to a prompt.
 #[must_use]
-pub fn by_prompt(rows: Vec<Candidate>) -> Vec<Vec<Candidate>> {
-    let mut prompts: Vec<Vec<Candidate>> = Vec::new();
+pub fn by_prompt<T>(
+    rows: Vec<T>,
+    prompt: impl Fn(&T) -> (Option<String>, Vec<Turn>),
+) -> Vec<Vec<T>> {
+    let mut prompts: Vec<Vec<T>> = Vec::new();
     let mut places: HashMap<(Option<String>, Vec<Turn>), usize> = HashMap::new();
     for row in rows {
-        let place = *places
-            .entry((row.image.clone(), row.turns.clone()))
-            .or_insert_with(|| {
-                prompts.push(Vec::new());
-                prompts.len() - 1
-            });
+        let place = *places.entry(prompt(&row)).or_insert_with(|| {
+            prompts.push(Vec::new());
+            prompts.len() - 1
+        });
         prompts[place].push(row);
     }
     prompts

@@ -15,12 +15,20 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
 
 from checks.exports import ABSOLUTE, CANDOR, export, nothing_is_said, say
 
 QUESTION = "Describe the image in detail."
 N_NEW_TOKENS = 32
+PAD = "<|image_pad|>"
 
 
 def asked_of_candor(model: Path, picture: Path) -> dict:
@@ -30,26 +38,49 @@ def asked_of_candor(model: Path, picture: Path) -> dict:
     return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
 
+def inputs_of(
+    model: Path, config: PretrainedConfig, image: Image.Image
+) -> tuple[dict, PreTrainedTokenizerBase]:
+    """Return a question about a picture as a model reads it, and the tokenizer.
+
+    The processors of Qwen-VL need torchvision, for videos: their image processor and their tokenizer do not.
+    """
+    parts = [{"type": "image"}, {"type": "text", "text": QUESTION}]
+    asked = {
+        "conversation": [{"role": "user", "content": parts}],
+        "tokenize": False,
+        "add_generation_prompt": True,
+    }
+    with nothing_is_said(str(model)):
+        if not config.model_type.startswith("qwen"):
+            processor = AutoProcessor.from_pretrained(model, backend="pil")
+            text = processor.apply_chat_template(**asked)
+            read = processor(images=image, text=text, add_special_tokens=False, return_tensors="pt")
+            return dict(read), processor.tokenizer
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        seen = AutoImageProcessor.from_pretrained(model, backend="pil")(images=image, return_tensors="pt")
+    n_tokens = int(seen["image_grid_thw"].prod()) // config.vision_config.spatial_merge_size**2
+    text = tokenizer.apply_chat_template(**asked).replace(PAD, PAD * n_tokens)
+    read = tokenizer(text, add_special_tokens=False, return_tensors="pt")
+    kinds = (read["input_ids"] == config.image_token_id).int()
+    return {**read, **seen, "mm_token_type_ids": kinds}, tokenizer
+
+
 def asked_of_transformers(model: Path, picture: Path) -> tuple[list[int], torch.Tensor]:
     """Return what transformers says of the same."""
     with nothing_is_said(str(model)):
         opened, report = AutoModelForImageTextToText.from_pretrained(
             model, output_loading_info=True, dtype=torch.float32
         )
-        processor = AutoProcessor.from_pretrained(model, backend="pil")
     assert not any(report.values()), f"{model}: {report}"
-    parts = [{"type": "image"}, {"type": "text", "text": QUESTION}]
-    messages = [{"role": "user", "content": parts}]
-    text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    image = Image.open(picture).convert("RGB")
-    inputs = processor(images=image, text=text, add_special_tokens=False, return_tensors="pt")
+    inputs, tokenizer = inputs_of(model, opened.config, Image.open(picture).convert("RGB"))
     n_read = inputs["input_ids"].shape[1]
     made = opened.eval().generate(
         **inputs,
         max_new_tokens=N_NEW_TOKENS,
         do_sample=False,
-        eos_token_id=processor.tokenizer.eos_token_id,
-        pad_token_id=processor.tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
         output_logits=True,
         return_dict_in_generate=True,
     )

@@ -290,14 +290,20 @@ export class Ranking extends EventTarget {
         type: "button",
         class: "chip",
         "data-answer": answer,
-        "aria-label": rank === 0 ? `Put answer ${letter} next` : `Answer ${letter}, rank ${rank}${alike}`,
         "aria-pressed": rank === 0 ? null : String(this.#chosen === answer),
         click: () => this.#click(answer),
       },
       make("kbd", { "aria-hidden": "true" }, String(answer + 1)),
+      unseen(rank === 0 ? "Put answer " : "Answer "),
       letter,
+      unseen(rank === 0 ? " next" : `, rank ${rank}${alike}`),
     );
   }
+}
+
+/** Words for those who listen. */
+function unseen(text) {
+  return make("span", { class: "visually-hidden" }, text);
 }
 
 /** The answer that a chip stands for, or null. */

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use candor_data::formats;
+use candor_data::image::PixelBounds;
 use candor_eval::answer::{Ask, Generator};
 use candor_eval::curve::{Curve, trace};
 use candor_eval::questions::AnswerLine;
 use candor_eval::{EvalError, EvalRecipe};
 use candor_judge::{Benchmark, Finding, Results, Run, Verdict};
-use candor_model::{Adapter, Bundle, ImageFeatures, LoraConfig, Template};
+use candor_model::{Adapter, Bundle, ImageFeatures, LoraConfig, ModelFolder, Template};
 use candor_recipe::Reader;
 use candor_run::{Ranks, StopSignal};
 use candor_testing::files::{files, lines, rows};
@@ -414,6 +415,30 @@ fn pope_needs_no_ground_truth_and_the_others_say_that_they_do() {
         message.contains("scenes.jsonl") && message.contains("[\"pope\"]"),
         "{message}"
     );
+}
+
+/// A folder that bounds images to a few tokens has room for answers that a photograph would not leave.
+#[test]
+fn room_is_reckoned_with_images_as_the_model_bounds_them() {
+    let out = tempfile::tempdir().unwrap();
+    let published = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../model/tests/golden/qwen/folders/published"
+    );
+    let recipe = recipe(out.path(), &["answers.max_new_tokens=128"]);
+    let stop = StopSignal::detached();
+    stop.request();
+    let begun = |max| {
+        let folder = ModelFolder::find(Path::new(published)).unwrap();
+        let bounds = PixelBounds { min: None, max };
+        let folder = folder.with_pixels(bounds);
+        let bundle = Bundle::load(folder, Device::Cpu, recipe.base_precision).unwrap();
+        candor_eval::evaluate(&recipe, &bundle, None, &stop, &Ranks::alone())
+    };
+    // It has 512 positions, and a token is 28 pixels high and wide: 640 x 480 are 23 x 17 of them.
+    let message = begun(None).unwrap_err().to_string();
+    assert!(message.contains("take 519"), "{message}");
+    assert_eq!(begun(Some(6272)).unwrap(), None);
 }
 
 #[test]

@@ -100,6 +100,8 @@ impl QwenConfig {
         self.text.vocab_size = n_words;
         self.image_token_id = tokenizer.image;
         self.json["text_config"]["vocab_size"] = json!(n_words);
+        // What is not said is, to transformers, an id of the published words.
+        self.json["text_config"]["bos_token_id"] = json!(tokenizer.bos);
         self.json["text_config"]["eos_token_id"] = json!(tokenizer.eos);
         self.json["image_token_id"] = json!(tokenizer.image);
         for (field, token) in [

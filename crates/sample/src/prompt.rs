@@ -342,7 +342,8 @@ mod tests {
             skipped: None,
         };
         assert_eq!(prompts.chunk(0, 2).unwrap(), [prompt(4), prompt(5)]);
-        let message = prompts.chunk(1, 2).unwrap_err().to_string();
+        let error = prompts.chunk(1, 2).unwrap_err();
+        let message = std::error::Error::source(&error).unwrap().to_string();
         assert!(message.contains("row 2 are no row any more"), "{message}");
     }
 }

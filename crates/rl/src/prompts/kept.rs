@@ -293,7 +293,8 @@ mod tests {
             assert_eq!(told(&prompts.row(number).unwrap()), told(row));
         }
         prompts.held.lengths[1] = 6;
-        let message = prompts.row(1).unwrap_err().to_string();
+        let error = prompts.row(1).unwrap_err();
+        let message = std::error::Error::source(&error).unwrap().to_string();
         assert!(message.contains("row 1 are no row any more"), "{message}");
     }
 
@@ -318,7 +319,8 @@ mod tests {
         let mut prompts = keeper.finish(0, None).unwrap();
         prompts.kept = Some(writer.finish().unwrap());
         for number in 0..2 {
-            let message = prompts.row(number).unwrap_err().to_string();
+            let error = prompts.row(number).unwrap_err();
+            let message = std::error::Error::source(&error).unwrap().to_string();
             let expected = format!("row {number} are no row any more");
             assert!(message.contains(&expected), "{message}");
         }

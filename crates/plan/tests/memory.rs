@@ -371,7 +371,8 @@ fn ranks_hold_what_their_plan_says(devices: &PretendCuda, folder: &Path) {
     assert!(weights("ranks-masters") == weights("ranks-on-host"));
 }
 
-/// Where weights and what the optimizer has of them are nearly all that a rank holds, its plan is right within a tenth.
+/// Where weights and what the optimizer has of them are nearly all that a rank holds, its plan is right within a tenth. Of ranks that
+/// share these out it is a looser bound (above).
 #[test]
 fn a_plan_of_ranks_that_train_a_large_base_is_right_within_a_tenth() {
     let devices = PretendCuda::take();
@@ -379,15 +380,12 @@ fn a_plan_of_ranks_that_train_a_large_base_is_right_within_a_tenth() {
     let folder = dir.path();
     // So wide that what is exchanged at once, which is bounded loosely, is a small part.
     prepare(folder, 1280, 2, 2);
-    for shard in ["none", "zero2", "zero3"] {
-        let set = format!("run.shard={shard:?}");
-        let others = ["run.lanes=2", "data.batch=2", &set];
-        let [said, held] = said_and_held_by_a_rank(&devices, folder, shard, &others);
-        assert!(
-            held <= said && 10 * (said - held) <= said,
-            "{shard}: {said} said, {held} held"
-        );
-    }
+    let others = ["run.lanes=2", "data.batch=2"];
+    let [said, held] = said_and_held_by_a_rank(&devices, folder, "wide", &others);
+    assert!(
+        held <= said && 10 * (said - held) <= said,
+        "{said} said, {held} held"
+    );
 }
 
 /// What the plan of full fine-tuning on two ranks says that each holds on its device, and what the one that holds more does.

@@ -83,7 +83,7 @@ pub fn new(
 /// answers may share a rank.
 ///
 /// # Errors
-/// As [`new`]; a prompt has more answers than people rank, none has enough, or two prompts have one id.
+/// As [`new()`]; a prompt has more answers than people rank, none has enough, or two prompts have one id.
 pub fn new_ranking(
     files: &[PathBuf],
     images: &Path,

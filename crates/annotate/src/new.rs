@@ -61,7 +61,7 @@ pub fn write(
 /// of them. `ties` says whether answers may share a rank; `progress` is told now and then how many images of a file are decoded, of how many.
 ///
 /// # Errors
-/// As [`write`]; a row could not be trained on, an image is missing or damaged, a prompt has more answers than people rank, none has
+/// As [`write()`]; a row could not be trained on, an image is missing or damaged, a prompt has more answers than people rank, none has
 /// enough, or two prompts have one id.
 pub fn write_ranking(
     folder: &Path,

@@ -55,12 +55,13 @@ class Bench:
         out = (parent / (size if model is None else name_of(model))).resolve()
         out.mkdir(parents=True, exist_ok=True)
         world = out / "world"
-        few = ["--train", 40, "--preference", 0, "--rl", 0, "--eval", 1]
+        few = ["--train", 40, "--preference", 0, "--rl", 0, "--eval", 150]
         made(out, "world", lambda: candor("world", "write", "--out", world, *few))
         if model is None:
             model = out / "ground/model"
             # Two steps: what it says is of no interest, and its decoder is random.
-            sets = {"run.steps": 2, "run.out": out / "ground", "data.root": world, **SIZES[size]}
+            few = {"data.n_held_out": 8, "data.batch_images": 16}
+            sets = {"run.steps": 2, "run.out": out / "ground", "data.root": world, **few, **SIZES[size]}
             words = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
             made(out, "ground", lambda: candor("ground", "recipes/demo/0-ground.toml", *words, "--device", "cpu"))
         return cls(out, model)

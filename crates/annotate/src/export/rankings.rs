@@ -149,28 +149,8 @@ fn earlier(order: &Order, first: usize, second: usize) -> Side {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::{Answer, Corrections, Pick};
     use crate::store::Judged;
     use candor_data::Turn;
-
-    fn given(person: &str, ranking: [u8; 3]) -> Given {
-        Given {
-            person: person.into(),
-            name: person.into(),
-            answer: Answer {
-                first: Pick::Tie,
-                second: Some(Pick::Tie),
-                rating: None,
-                ranking: Some(ranking.to_vec()),
-                marks: Vec::new(),
-                corrections: Corrections::default(),
-                note: None,
-            },
-            order: serde_json::from_str("[2,0,1]").unwrap(),
-            active_ms: 0,
-            answered_at: 7_000,
-        }
-    }
 
     fn evidence(answers: Vec<Given>, decision: Option<Given>) -> Evidence {
         let ranked = Ranked {
@@ -196,7 +176,7 @@ mod tests {
     #[test]
     fn one_ranking_is_its_pairs_with_a_record_and_its_ties_are_counted() {
         // Two is best, one and three are alike.
-        let said = evidence(vec![given("anna", [2, 1, 2])], None);
+        let said = evidence(vec![Given::ranked("anna", [2, 1, 2], "[2,0,1]")], None);
         let (rows, counts) = preferences(&said, Aggregate::Majority, 3);
         let told: Vec<(&str, Option<&str>)> = rows
             .iter()
@@ -224,7 +204,7 @@ mod tests {
 
     #[test]
     fn no_pair_is_called_as_an_item_of_two_answers() {
-        let mut said = evidence(vec![given("anna", [2, 1, 2])], None);
+        let mut said = evidence(vec![Given::ranked("anna", [2, 1, 2], "[2,0,1]")], None);
         let compared = |name: &str| Judged {
             item: 1,
             name: name.into(),
@@ -249,12 +229,12 @@ mod tests {
     fn circles_are_counted_until_somebody_decides() {
         let circle = || {
             vec![
-                given("x", [1, 2, 3]),
-                given("y", [3, 1, 2]),
-                given("z", [2, 3, 1]),
+                Given::ranked("x", [1, 2, 3], "[2,0,1]"),
+                Given::ranked("y", [3, 1, 2], "[2,0,1]"),
+                Given::ranked("z", [2, 3, 1], "[2,0,1]"),
             ]
         };
-        let judged = || evidence(circle(), Some(given("judge", [3, 2, 1])));
+        let judged = || evidence(circle(), Some(Given::ranked("judge", [3, 2, 1], "[2,0,1]")));
         let (rows, counts) = preferences(&judged(), Aggregate::Majority, 3);
         assert!(rows.is_empty());
         assert_eq!((counts.n_undecided_items, counts.n_circular), (1, 3));

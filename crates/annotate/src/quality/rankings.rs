@@ -180,27 +180,7 @@ fn twos(n: usize) -> impl Iterator<Item = (usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::{Answer, Corrections, Pick};
     use candor_data::Turn;
-
-    fn given(person: &str, ranking: [u8; 3], order: &str) -> Given {
-        Given {
-            person: person.into(),
-            name: person.into(),
-            answer: Answer {
-                first: Pick::Tie,
-                second: Some(Pick::Tie),
-                rating: None,
-                ranking: Some(ranking.to_vec()),
-                marks: Vec::new(),
-                corrections: Corrections::default(),
-                note: None,
-            },
-            order: serde_json::from_str(order).unwrap(),
-            active_ms: 1000,
-            answered_at: 0,
-        }
-    }
 
     #[test]
     fn figures_are_as_worked_by_hand() {
@@ -213,9 +193,9 @@ mod tests {
             is_closed: true,
             is_disputed: false,
             answers: vec![
-                given("anna", [1, 2, 3], "[0,1,2]"),
-                given("bert", [1, 3, 2], "[2,1,0]"),
-                given("cara", [1, 1, 2], "[1,0,2]"),
+                Given::ranked("anna", [1, 2, 3], "[0,1,2]"),
+                Given::ranked("bert", [1, 3, 2], "[2,1,0]"),
+                Given::ranked("cara", [1, 1, 2], "[1,0,2]"),
             ],
             decision: None,
         };

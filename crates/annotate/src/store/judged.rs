@@ -101,6 +101,30 @@ pub struct Given {
     pub answered_at: i64,
 }
 
+#[cfg(test)]
+impl Given {
+    /// A ranking by outputs, of a page on which they stood in this order (JSON).
+    pub(crate) fn ranked(person: &str, ranking: [u8; 3], order: &str) -> Self {
+        use crate::answer::{Corrections, Pick};
+        Self {
+            person: person.into(),
+            name: person.into(),
+            answer: Answer {
+                first: Pick::Tie,
+                second: Some(Pick::Tie),
+                rating: None,
+                ranking: Some(ranking.to_vec()),
+                marks: Vec::new(),
+                corrections: Corrections::default(),
+                note: None,
+            },
+            order: serde_json::from_str(order).expect("an order"),
+            active_ms: 1_000,
+            answered_at: 7_000,
+        }
+    }
+}
+
 /// One answer to a gold item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoldAnswer {

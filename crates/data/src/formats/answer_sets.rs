@@ -8,8 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::preference_log::context_fault;
-use super::rows;
-use super::table::{Fault, Numbering, Table, fault};
+use super::table::{self, Fault, Table, fault};
 use super::text::{self, Format};
 use crate::atomic;
 use crate::conversation::Turn;
@@ -71,14 +70,7 @@ fn check(table: &Table<'_, AnswerSet>) -> Result<(), DataError> {
 /// # Errors
 /// [`DataError`] naming line, field and remedy.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<AnswerSet>, DataError> {
-    let (rows, lines) = rows::lines(path, text, &FORMAT)?;
-    check(&Table {
-        path,
-        format: &FORMAT,
-        numbering: Numbering::Lines(&lines),
-        rows: &rows,
-    })?;
-    Ok(rows)
+    table::parse_lines(path, text, &FORMAT, check)
 }
 
 /// Reads a file.
@@ -94,13 +86,7 @@ pub fn read(path: &Path) -> Result<Vec<AnswerSet>, DataError> {
 /// # Errors
 /// [`DataError`] for rows that [`parse`] would refuse.
 pub fn render(path: &Path, rows: &[AnswerSet]) -> Result<String, DataError> {
-    check(&Table {
-        path,
-        format: &FORMAT,
-        numbering: Numbering::EveryLine,
-        rows,
-    })?;
-    Ok(rows::lines_json(rows))
+    table::render_lines(path, rows, &FORMAT, check)
 }
 
 /// Writes a file with these rows.

@@ -10,8 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::preference_log::context_fault;
-use super::rows;
-use super::table::{Fault, Numbering, Table, fault};
+use super::table::{self, Fault, Table, fault};
 use super::text::{self, Format};
 use crate::atomic;
 use crate::comparison::Comparison;
@@ -175,14 +174,7 @@ fn check(table: &Table<'_, Candidate>) -> Result<(), DataError> {
 /// # Errors
 /// [`DataError`] naming line, field and remedy.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Candidate>, DataError> {
-    let (rows, lines) = rows::lines(path, text, &FORMAT)?;
-    check(&Table {
-        path,
-        format: &FORMAT,
-        numbering: Numbering::Lines(&lines),
-        rows: &rows,
-    })?;
-    Ok(rows)
+    table::parse_lines(path, text, &FORMAT, check)
 }
 
 /// Reads a file.
@@ -198,13 +190,7 @@ pub fn read(path: &Path) -> Result<Vec<Candidate>, DataError> {
 /// # Errors
 /// [`DataError`] for rows that [`parse`] would refuse.
 pub fn render(path: &Path, rows: &[Candidate]) -> Result<String, DataError> {
-    check(&Table {
-        path,
-        format: &FORMAT,
-        numbering: Numbering::EveryLine,
-        rows,
-    })?;
-    Ok(rows::lines_json(rows))
+    table::render_lines(path, rows, &FORMAT, check)
 }
 
 /// Writes a file with these rows.

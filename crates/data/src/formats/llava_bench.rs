@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::rows;
-use super::table::{Fault, Numbering, Table, fault};
+use super::table::{self, Fault, Table, fault};
 use super::text::{self, Format, empty};
 use crate::atomic;
 use crate::error::{DataError, Place, Spot};
@@ -160,41 +159,12 @@ fn check<T: Line>(table: &Table<'_, T>) -> Result<(), DataError> {
         .map(drop)
 }
 
-fn parse<T: Line + DeserializeOwned>(
-    path: &Path,
-    text: &str,
-    format: &Format,
-) -> Result<Vec<T>, DataError> {
-    let (rows, lines) = rows::lines(path, text, format)?;
-    check(&Table {
-        path,
-        format,
-        numbering: Numbering::Lines(&lines),
-        rows: &rows,
-    })?;
-    Ok(rows)
-}
-
-fn render<T: Line + Serialize>(
-    path: &Path,
-    rows: &[T],
-    format: &Format,
-) -> Result<String, DataError> {
-    check(&Table {
-        path,
-        format,
-        numbering: Numbering::EveryLine,
-        rows,
-    })?;
-    Ok(rows::lines_json(rows))
-}
-
 /// Parses the text of a file of questions.
 ///
 /// # Errors
 /// [`DataError`] naming line, field and remedy.
 pub fn parse_questions(path: &Path, text: &str) -> Result<Vec<Question>, DataError> {
-    parse(path, text, &QUESTIONS)
+    table::parse_lines(path, text, &QUESTIONS, check)
 }
 
 /// Reads a file of questions.
@@ -210,7 +180,7 @@ pub fn read_questions(path: &Path) -> Result<Vec<Question>, DataError> {
 /// # Errors
 /// [`DataError`] for questions that [`parse_questions`] would refuse.
 pub fn render_questions(path: &Path, rows: &[Question]) -> Result<String, DataError> {
-    render(path, rows, &QUESTIONS)
+    table::render_lines(path, rows, &QUESTIONS, check)
 }
 
 /// Writes a file of questions.
@@ -226,7 +196,7 @@ pub fn write_questions(path: &Path, rows: &[Question]) -> Result<(), DataError> 
 /// # Errors
 /// [`DataError`] naming line, field and remedy.
 pub fn parse_contexts(path: &Path, text: &str) -> Result<Vec<Context>, DataError> {
-    parse(path, text, &CONTEXT)
+    table::parse_lines(path, text, &CONTEXT, check)
 }
 
 /// Reads a file of contexts.
@@ -242,7 +212,7 @@ pub fn read_contexts(path: &Path) -> Result<Vec<Context>, DataError> {
 /// # Errors
 /// [`DataError`] for contexts that [`parse_contexts`] would refuse.
 pub fn render_contexts(path: &Path, rows: &[Context]) -> Result<String, DataError> {
-    render(path, rows, &CONTEXT)
+    table::render_lines(path, rows, &CONTEXT, check)
 }
 
 /// Writes a file of contexts.
@@ -258,7 +228,7 @@ pub fn write_contexts(path: &Path, rows: &[Context]) -> Result<(), DataError> {
 /// # Errors
 /// [`DataError`] naming line, field and remedy.
 pub fn parse_answers(path: &Path, text: &str) -> Result<Vec<Answer>, DataError> {
-    parse(path, text, &ANSWERS)
+    table::parse_lines(path, text, &ANSWERS, check)
 }
 
 /// Reads a file of answers.
@@ -274,7 +244,7 @@ pub fn read_answers(path: &Path) -> Result<Vec<Answer>, DataError> {
 /// # Errors
 /// [`DataError`] for answers that [`parse_answers`] would refuse.
 pub fn render_answers(path: &Path, rows: &[Answer]) -> Result<String, DataError> {
-    render(path, rows, &ANSWERS)
+    table::render_lines(path, rows, &ANSWERS, check)
 }
 
 /// Writes a file of answers.

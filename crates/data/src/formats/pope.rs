@@ -4,8 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows;
-use super::table::{Numbering, Table};
+use super::table::{self, Table};
 use super::text::{self, Format};
 use crate::atomic;
 use crate::error::DataError;
@@ -50,14 +49,7 @@ fn check(table: &Table<'_, Question>) -> Result<(), DataError> {
 /// # Errors
 /// [`DataError`] naming row, field and remedy.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Question>, DataError> {
-    let (rows, lines) = rows::lines(path, text, &FORMAT)?;
-    check(&Table {
-        path,
-        format: &FORMAT,
-        numbering: Numbering::Lines(&lines),
-        rows: &rows,
-    })?;
-    Ok(rows)
+    table::parse_lines(path, text, &FORMAT, check)
 }
 
 /// Reads a file.
@@ -73,13 +65,7 @@ pub fn read(path: &Path) -> Result<Vec<Question>, DataError> {
 /// # Errors
 /// [`DataError`] for rows that [`parse`] would refuse.
 pub fn render(path: &Path, rows: &[Question]) -> Result<String, DataError> {
-    check(&Table {
-        path,
-        format: &FORMAT,
-        numbering: Numbering::EveryLine,
-        rows,
-    })?;
-    Ok(rows::lines_json(rows))
+    table::render_lines(path, rows, &FORMAT, check)
 }
 
 /// Writes a file with these rows.

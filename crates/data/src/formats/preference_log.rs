@@ -5,8 +5,7 @@
 
 use std::path::Path;
 
-use super::rows;
-use super::table::{Fault, Numbering, Table, fault};
+use super::table::{self, Fault, Table, fault};
 use super::text::{self, Format};
 use crate::atomic;
 use crate::conversation::{Turn, turn_fault};
@@ -60,14 +59,7 @@ fn check(table: &Table<'_, Preference>) -> Result<(), DataError> {
 /// # Errors
 /// [`DataError`] naming row, field and remedy.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Preference>, DataError> {
-    let (rows, lines) = rows::lines(path, text, &FORMAT)?;
-    check(&Table {
-        path,
-        format: &FORMAT,
-        numbering: Numbering::Lines(&lines),
-        rows: &rows,
-    })?;
-    Ok(rows)
+    table::parse_lines(path, text, &FORMAT, check)
 }
 
 /// Reads a file.
@@ -83,13 +75,7 @@ pub fn read(path: &Path) -> Result<Vec<Preference>, DataError> {
 /// # Errors
 /// [`DataError`] for rows that [`parse`] would refuse.
 pub fn render(path: &Path, rows: &[Preference]) -> Result<String, DataError> {
-    check(&Table {
-        path,
-        format: &FORMAT,
-        numbering: Numbering::EveryLine,
-        rows,
-    })?;
-    Ok(rows::lines_json(rows))
+    table::render_lines(path, rows, &FORMAT, check)
 }
 
 /// Writes a file with these rows.

@@ -7,8 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows;
-use super::table::{Fault, Numbering, Table, fault};
+use super::table::{self, Fault, Table, fault};
 use super::text::{self, Format};
 use crate::error::DataError;
 
@@ -122,14 +121,7 @@ fn check(table: &Table<'_, RatedItem>) -> Result<(), DataError> {
 /// # Errors
 /// [`DataError`] naming line, field and remedy.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<RatedItem>, DataError> {
-    let (rows, lines) = rows::lines(path, text, &FORMAT)?;
-    check(&Table {
-        path,
-        format: &FORMAT,
-        numbering: Numbering::Lines(&lines),
-        rows: &rows,
-    })?;
-    Ok(rows)
+    table::parse_lines(path, text, &FORMAT, check)
 }
 
 /// Reads a file.
@@ -145,13 +137,7 @@ pub fn read(path: &Path) -> Result<Vec<RatedItem>, DataError> {
 /// # Errors
 /// [`DataError`] for rows that [`parse`] would refuse.
 pub fn render(path: &Path, rows: &[RatedItem]) -> Result<String, DataError> {
-    check(&Table {
-        path,
-        format: &FORMAT,
-        numbering: Numbering::EveryLine,
-        rows,
-    })?;
-    Ok(rows::lines_json(rows))
+    table::render_lines(path, rows, &FORMAT, check)
 }
 
 #[cfg(test)]

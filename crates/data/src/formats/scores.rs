@@ -4,8 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows;
-use super::table::{Numbering, Table, fault};
+use super::table::{self, Table, fault};
 use super::text::{self, Format};
 use crate::atomic;
 use crate::conversation::text_or_integer;
@@ -31,14 +30,7 @@ pub struct Scores {
 /// # Errors
 /// [`DataError`] naming line, field and remedy.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Scores>, DataError> {
-    let (rows, lines): (Vec<Scores>, _) = rows::lines(path, text, &FORMAT)?;
-    check(&Table {
-        path,
-        format: &FORMAT,
-        numbering: Numbering::Lines(&lines),
-        rows: &rows,
-    })?;
-    Ok(rows)
+    table::parse_lines(path, text, &FORMAT, check)
 }
 
 fn check(table: &Table<'_, Scores>) -> Result<(), DataError> {
@@ -65,11 +57,6 @@ pub fn read(path: &Path) -> Result<Vec<Scores>, DataError> {
 /// # Errors
 /// [`DataError`] for rows that [`parse`] would refuse, or the file cannot be written.
 pub fn write(path: &Path, rows: &[Scores]) -> Result<(), DataError> {
-    check(&Table {
-        path,
-        format: &FORMAT,
-        numbering: Numbering::EveryLine,
-        rows,
-    })?;
-    atomic::write(path, rows::lines_json(rows).as_bytes())
+    let text = table::render_lines(path, rows, &FORMAT, check)?;
+    atomic::write(path, text.as_bytes())
 }

@@ -5,6 +5,10 @@ use std::fmt::Display;
 use std::hash::Hash;
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::rows;
 use super::text::{Format, empty};
 use crate::error::{DataError, Place, Spot};
 
@@ -41,6 +45,39 @@ pub(super) enum Numbering<'a> {
     Lines(&'a [usize]),
     /// Each row is one line, without gaps.
     EveryLine,
+}
+
+/// The rows of the text of JSON lines, of which `check` refuses none.
+pub(super) fn parse_lines<T: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+    format: &Format,
+    check: impl FnOnce(&Table<'_, T>) -> Result<(), DataError>,
+) -> Result<Vec<T>, DataError> {
+    let (rows, lines) = rows::lines(path, text, format)?;
+    check(&Table {
+        path,
+        format,
+        numbering: Numbering::Lines(&lines),
+        rows: &rows,
+    })?;
+    Ok(rows)
+}
+
+/// The text of JSON lines that [`parse_lines`] takes.
+pub(super) fn render_lines<T: Serialize>(
+    path: &Path,
+    rows: &[T],
+    format: &Format,
+    check: impl FnOnce(&Table<'_, T>) -> Result<(), DataError>,
+) -> Result<String, DataError> {
+    check(&Table {
+        path,
+        format,
+        numbering: Numbering::EveryLine,
+        rows,
+    })?;
+    Ok(rows::lines_json(rows))
 }
 
 /// Rows of a file together with what messages about them need.

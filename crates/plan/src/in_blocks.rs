@@ -6,6 +6,19 @@ use candor_train::{BUCKET_BYTES, SessionRecipe, Shard, owners};
 use crate::memory::{Budget, Memory};
 use crate::trained::{F32, Held};
 
+/// The block of each trained tensor of a run that trains all but the tower; none of any where ranks share out no weights.
+pub(crate) fn blocks_of_run(
+    session: &SessionRecipe,
+    budget: Budget<'_>,
+    n_ranks: u64,
+) -> Vec<Option<usize>> {
+    if session.shard == Shard::Zero3 && n_ranks > 1 {
+        budget.blocks_of(|part| part != Part::Tower)
+    } else {
+        Vec::new()
+    }
+}
+
 /// The weights of the decoder's blocks where ranks share these out too (`run.shard = "zero3"`), in numbers of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct InBlocks {
@@ -13,8 +26,6 @@ pub(crate) struct InBlocks {
     pub largest: u64,
     /// Of all blocks.
     pub all: u64,
-    /// Outside of blocks.
-    pub rest: u64,
     /// What the rank that has most lacks of them while it computes a block.
     pub away: u64,
     /// What a rank gets or gives at most until all have had all blocks once: the one that owns least of them gets all others, and
@@ -25,19 +36,6 @@ pub(crate) struct InBlocks {
 }
 
 impl InBlocks {
-    /// Of a run that trains all but the tower, tensors of these sizes; none where ranks share out no weights.
-    pub(crate) fn of_run(
-        session: &SessionRecipe,
-        budget: Budget<'_>,
-        sizes: &[u64],
-        n_ranks: u64,
-    ) -> Option<Self> {
-        (session.shard == Shard::Zero3 && n_ranks > 1).then(|| {
-            let blocks = budget.blocks_of(|part| part != Part::Tower);
-            Self::of(sizes, &blocks, n_ranks)
-        })
-    }
-
     /// Of tensors of so many weights, each with the block that it is of.
     pub(crate) fn of(sizes: &[u64], blocks: &[Option<usize>], n_ranks: u64) -> Self {
         let n_ranks = n_ranks as usize;
@@ -65,58 +63,36 @@ impl InBlocks {
         Self {
             largest: owned.iter().map(sum).max().unwrap_or(0),
             all,
-            rest: sum(&rest),
             away: all - (0..n_ranks).map(here).max().unwrap_or(0),
             gathered: exchanged(&of_blocks),
             rest_gathered: exchanged(&rest),
         }
     }
 
-    /// The memory of a run whose ranks would hold `memory` if all had all weights. A lane has one pass, or `several`; `training` is
-    /// what a pass takes besides, and `looks` whether held-out conversations are looked at.
+    /// The memory of a run whose ranks would hold `memory` if all had all weights. `training` is what a pass takes besides, `looks`
+    /// says whether held-out conversations are looked at, and `read_bytes` what passes read of a weight.
     ///
-    /// Where a lane has one pass, there are gradients of one block at a time. All weights are here between updates, when no gradients
-    /// are: at the start, in evaluations and at the end.
+    /// All weights are here between updates, when no gradients are: at the start, in evaluations and at the end.
     pub(crate) fn memory(
         self,
         memory: Memory,
         held: Held,
-        [training, encoding]: [u64; 2],
-        [several, looks]: [bool; 2],
-        read: Read,
+        training: u64,
+        looks: bool,
+        read_bytes: u64,
     ) -> Memory {
-        let gradients = if several { 0 } else { self.all - self.largest };
-        let weights_bytes = memory.weights_bytes - read.bytes * self.away;
-        let trained_bytes = memory.trained_bytes - read.bytes * gradients;
-        let exchanged = |n: u64| {
-            let in_f32 = if read.bytes == F32 || several {
-                0
-            } else {
-                (F32 * n).min(read.in_f32_bytes)
-            };
-            2 * (BUCKET_BYTES as u64).min(F32 * n) + in_f32
-        };
+        let weights_bytes = memory.weights_bytes - read_bytes * self.away;
+        // What is sent of a block, and what comes.
+        let gathering = 2 * read_bytes * self.largest.min(BUCKET_BYTES as u64 / F32);
         let looking = if looks { training } else { 0 };
-        let whole = memory.weights_bytes + held.states_bytes + exchanged(self.largest) + looking;
+        let whole = memory.weights_bytes + held.states_bytes + gathering + looking;
+        let least = whole.saturating_sub(weights_bytes + memory.trained_bytes);
         Memory {
             weights_bytes,
-            trained_bytes,
-            work_bytes: (training + exchanged(self.largest))
-                .max(exchanged(self.rest))
-                .max(encoding)
-                .max(whole.saturating_sub(weights_bytes + trained_bytes)),
+            work_bytes: memory.work_bytes.max(least),
             ..memory
         }
     }
-}
-
-/// How passes read trained weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Read {
-    /// Bytes of a number.
-    pub bytes: u64,
-    /// Of the largest tensor in f32, one for each rank.
-    pub in_f32_bytes: u64,
 }
 
 #[cfg(test)]
@@ -131,7 +107,6 @@ mod tests {
         let expected = InBlocks {
             largest: 10,
             all: 12,
-            rest: 5,
             away: 0,
             gathered: 12 - 4,
             rest_gathered: 5,
@@ -146,13 +121,13 @@ mod tests {
         let three = InBlocks::of(&[9, 3, 3, 1], &blocks, 3);
         assert_eq!((three.all, three.gathered), (15, 18));
         // Outside of blocks one of them owns 1, of which each of the others gets 1.
-        assert_eq!((three.rest, three.rest_gathered), (1, 2));
+        assert_eq!(three.rest_gathered, 2);
 
         let memory = Memory {
             weights_bytes: 100,
             trained_bytes: 200,
             features_bytes: 7,
-            work_bytes: 0,
+            work_bytes: 50,
         };
         let held = Held {
             bytes: 200,
@@ -160,35 +135,25 @@ mod tests {
             host_bytes: 0,
             states_bytes: 60,
         };
-        let of = |work, kinds, bytes| {
-            let read = Read {
-                bytes,
-                in_f32_bytes: 10,
-            };
-            let found = even.memory(memory, held, work, kinds, read);
+        let of = |memory, held, looks, read_bytes| {
+            let found = even.memory(memory, held, 50, looks, read_bytes);
             [found.weights_bytes, found.trained_bytes, found.work_bytes]
         };
-        // Gradients of three of four blocks are never there, and what is exchanged of one block is 12 bytes, sent and received.
-        assert_eq!(of([50, 0], [false, false], 4), [88, 164, 50 + 24]);
-        // In bf16 half of the weights, and a gradient that is rounded up: 12 bytes, of which tensors have room for 10.
-        assert_eq!(of([50, 0], [false, false], 2), [94, 182, 50 + 24 + 10]);
-        // Lanes of several passes add up the gradients of all.
-        assert_eq!(of([50, 0], [true, false], 4), [88, 200, 50 + 24]);
-        assert_eq!(of([50, 90], [false, false], 4), [88, 164, 90]);
+        // Three weights are with others.
+        assert_eq!(of(memory, held, false, 4), [100 - 3 * 4, 200, 50]);
+        assert_eq!(of(memory, held, false, 2), [100 - 3 * 2, 200, 50]);
+        // All weights, states and a block that is sent and comes, less what was counted before; and what a look takes.
         let large = Memory {
             weights_bytes: 1000,
             ..memory
-        };
-        let read = Read {
-            bytes: 4,
-            in_f32_bytes: 10,
         };
         let states = Held {
             states_bytes: 300,
             ..held
         };
-        // All weights, states and what a look takes, less what was counted before.
-        let looked = even.memory(large, states, [50, 0], [false, true], read);
-        assert_eq!(looked.work_bytes, 1000 + 300 + 24 + 50 - (988 + 164));
+        let gathered = 1000 + 300 + 2 * 4 * 3;
+        let before = 1000 - 3 * 4 + 200;
+        assert_eq!(of(large, states, false, 4)[2], gathered - before);
+        assert_eq!(of(large, states, true, 4)[2], gathered + 50 - before);
     }
 }

@@ -1,6 +1,8 @@
 //! The weights that a stage trains, and what their gradients and moments take.
 
-use candor_train::{BUCKET_BYTES, DeviceChoice, SessionRecipe, Shard, States, owners};
+use candor_train::{
+    BUCKET_BYTES, DealtPasses, DeviceChoice, GradientRoom, SessionRecipe, Shard, States, owners,
+};
 
 /// Bytes of a number of an adapter, a gradient or a moment.
 pub(crate) const F32: u64 = 4;
@@ -63,13 +65,20 @@ impl Trained {
         small.max(self.largest_bytes).min(self.bytes)
     }
 
-    /// What comes on top on the device while ranks give each other all gradients: a bucket of each rank, and the one that is sent.
+    /// What comes on top on the device once activations are gone: while ranks give each other all gradients a bucket of each rank
+    /// and the one that is sent, and then what an update makes.
     pub(crate) fn giving(self, n_ranks: u64) -> u64 {
-        if n_ranks == 1 {
+        let exchanged = if n_ranks == 1 {
             0
         } else {
             (n_ranks + 1) * self.bucket()
-        }
+        };
+        exchanged.max(self.updating())
+    }
+
+    /// What the update of a tensor makes on its way: the scaled gradient and mean, and the denominator.
+    fn updating(self) -> u64 {
+        3 * self.largest_bytes
     }
 
     /// `n` numbers of each weight; of those on the host an update has those of one tensor on the device.
@@ -103,14 +112,16 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Of tensors of so many weights, on the rank that keeps most, with so many rows an update and a pass. `in_bf16` says whether
-    /// passes read weights of the base rounded to bf16.
+    /// Of tensors of so many weights, on the rank that keeps most, with so many rows an update and a pass. `blocks` are those of the
+    /// tensors where ranks share out their weights too, and empty elsewhere; `in_bf16` says whether passes read weights of the base
+    /// rounded to bf16.
     ///
-    /// Where ranks share out the optimizer, an owner has the total of the gradients, the two moments and the master of its tensors.
-    /// Every rank has a pass's gradients of all, which in bf16 are added up in f32 only where a lane has several passes, and
-    /// otherwise one tensor for each owner at a time. Of moments and masters on the host an update has those of one tensor.
+    /// Where ranks share out the optimizer, an owner has the total of the gradients, the two moments and the master of its tensors,
+    /// and every rank a pass's gradients of all until they have gone ([`GradientRoom`]). Of moments and masters on the host an update
+    /// has those of one tensor.
     pub(crate) fn of(
         sizes: &[u64],
+        blocks: &[Option<usize>],
         session: &SessionRecipe,
         n_ranks: u64,
         [batch, micro_batch]: [usize; 2],
@@ -118,42 +129,34 @@ impl Held {
     ) -> Self {
         let trained = Trained::of(sizes.iter().copied());
         let states = states_of(session);
+        let n_states = 2 + u64::from(in_bf16);
         if n_ranks == 1 || session.shard == Shard::Nothing {
             let masters = if in_bf16 { trained.masters(states) } else { 0 };
             return Self {
                 bytes: trained.optimizer(session.lanes, states) + masters,
                 giving_bytes: trained.giving(n_ranks),
                 host_bytes: trained.on_host(states, in_bf16),
-                states_bytes: trained.states(states, 2 + u64::from(in_bf16)),
+                states_bytes: trained.states(states, n_states),
             };
         }
         let owned = Trained {
             bytes: largest_share(sizes, n_ranks),
             ..trained
         };
-        let host_bytes = owned.on_host(states, in_bf16);
-        let states = |n| owned.states(states, n);
-        // What is sent, and what comes.
-        let exchanged = 2 * (BUCKET_BYTES as u64).min(trained.bytes);
-        if !in_bf16 {
-            return Self {
-                bytes: trained.bytes + owned.bytes + states(2),
-                giving_bytes: exchanged,
-                host_bytes,
-                states_bytes: states(2),
-            };
-        }
-        let of_pass = trained.bytes / 2;
-        let (sums, in_f32) = if batch.div_ceil(micro_batch) > session.lanes {
-            (trained.bytes, 0)
-        } else {
-            (0, trained.bytes.min(n_ranks * trained.largest_bytes))
+        let passes = DealtPasses {
+            n_ranks: n_ranks as usize,
+            several_lanes: session.lanes as u64 > n_ranks,
+            several_passes: batch.div_ceil(micro_batch) > session.lanes,
+            in_bf16,
         };
+        let room = GradientRoom::of(sizes, blocks, passes);
+        let later = room.after_passes.max(owned.bytes + owned.updating());
+        let states_bytes = owned.states(states, n_states);
         Self {
-            bytes: of_pass + sums + owned.bytes + states(3),
-            giving_bytes: exchanged + in_f32,
-            host_bytes,
-            states_bytes: states(3),
+            bytes: room.in_passes + states_bytes,
+            giving_bytes: later.saturating_sub(room.in_passes),
+            host_bytes: owned.on_host(states, in_bf16),
+            states_bytes,
         }
     }
 }
@@ -212,22 +215,23 @@ max_grad_norm = 1.0
     fn an_owner_alone_has_the_states_of_its_tensors() {
         let states = |lanes, shard: &str, n_ranks, in_bf16| {
             let session = session(lanes, shard, "device");
-            let found = Held::of(&[6, 4, 2], &session, n_ranks, [8, 2], in_bf16);
+            let found = Held::of(&[6, 4, 2], &[], &session, n_ranks, [8, 2], in_bf16);
             [found.bytes, found.giving_bytes]
         };
-        // Gradient and moments; with a total for lanes; in bf16 a master and half a gradient besides.
-        assert_eq!(states(1, "zero2", 1, false), [3 * 48, 0]);
+        // Gradient and moments; with a total for lanes; in bf16 a master and half a gradient besides. An update makes three numbers for
+        // each of the largest tensor's weights.
+        assert_eq!(states(1, "zero2", 1, false), [3 * 48, 3 * 24]);
         // Two ranks' buckets of all there is, and what one sends.
         assert_eq!(states(4, "none", 2, false), [4 * 48, 3 * 48]);
-        assert_eq!(states(4, "zero2", 1, true), [4 * 48 + 48 + 24, 0]);
-        // The gradient of all, and total and moments of a half; all goes away and comes at once.
-        assert_eq!(states(4, "zero2", 2, false), [48 + 3 * 24, 2 * 48]);
-        // Four passes in four lanes are added up by owners alone; the largest tensor of each rank is on its way in f32.
-        assert_eq!(states(4, "zero2", 2, true), [24 + 4 * 24, 2 * 48 + 48]);
-        // In two lanes each rank adds two of them.
-        assert_eq!(states(2, "zero2", 2, true), [24 + 48 + 4 * 24, 2 * 48]);
+        assert_eq!(states(4, "zero2", 1, true), [4 * 48 + 48 + 24, 3 * 24]);
+        // The gradient of all, and total and moments of a half; when all of it has been sent as much comes.
+        assert_eq!(states(4, "zero2", 2, false), [48 + 3 * 24, 48]);
+        // Four passes in four lanes are added up by owners alone, who have half a number for each, until it is sent.
+        assert_eq!(states(4, "zero2", 2, true), [24 + 4 * 24, 48 + 24]);
+        // In two lanes each rank adds two of them, and there is no total before.
+        assert_eq!(states(2, "zero2", 2, true), [24 + 48 + 3 * 24, 24]);
         // The rank with most has 6 of three ranks.
-        assert_eq!(states(4, "zero2", 3, false), [48 + 3 * 24, 2 * 48]);
+        assert_eq!(states(4, "zero2", 3, false), [48 + 3 * 24, 3 * 24]);
     }
 
     /// Twelve weights, of which each of two ranks owns six: 4 with 2, and 3 with 3. The largest tensor has 16 bytes.
@@ -235,19 +239,16 @@ max_grad_norm = 1.0
     fn states_on_the_host_are_on_the_device_one_tensor_at_a_time() {
         let held = |lanes, shard: &str, n_ranks, in_bf16| {
             let session = session(lanes, shard, "host");
-            let found = Held::of(&[3, 3, 4, 2], &session, n_ranks, [8, 2], in_bf16);
+            let found = Held::of(&[3, 3, 4, 2], &[], &session, n_ranks, [8, 2], in_bf16);
             [found.bytes, found.giving_bytes]
         };
         // Gradients and two moments; with a total for lanes, and in bf16 a master and half a gradient besides.
-        assert_eq!(held(1, "none", 1, false), [48 + 2 * 16, 0]);
-        assert_eq!(held(4, "none", 1, true), [2 * 48 + 24 + 3 * 16, 0]);
+        assert_eq!(held(1, "none", 1, false), [48 + 2 * 16, 3 * 16]);
+        assert_eq!(held(4, "none", 1, true), [2 * 48 + 24 + 3 * 16, 3 * 16]);
         // The gradient of all, the total of a half, and moments.
-        assert_eq!(held(4, "zero2", 2, false), [48 + 24 + 2 * 16, 2 * 48]);
-        // Of which a lane of one pass has bf16 alone, and a tensor for each rank in f32.
-        assert_eq!(
-            held(4, "zero2", 2, true),
-            [24 + 24 + 3 * 16, 2 * 48 + 2 * 16]
-        );
+        assert_eq!(held(4, "zero2", 2, false), [48 + 24 + 2 * 16, 48]);
+        // Of which a lane of one pass has bf16 alone.
+        assert_eq!(held(4, "zero2", 2, true), [24 + 24 + 3 * 16, 48 + 24]);
     }
 
     /// Twelve weights, of which each of two ranks owns six: two moments, and in bf16 a master.
@@ -256,14 +257,14 @@ max_grad_norm = 1.0
         let sizes = [3, 3, 4, 2];
         let session = session(1, "zero2", "host");
         let on_host =
-            |n_ranks, in_bf16| Held::of(&sizes, &session, n_ranks, [8, 2], in_bf16).host_bytes;
+            |n_ranks, in_bf16| Held::of(&sizes, &[], &session, n_ranks, [8, 2], in_bf16).host_bytes;
         assert_eq!([on_host(1, false), on_host(1, true)], [2 * 48, 3 * 48]);
         assert_eq!([on_host(2, false), on_host(2, true)], [2 * 24, 3 * 24]);
         let on_cpu = SessionRecipe {
             device: DeviceChoice::Cpu,
             ..session.clone()
         };
-        let found = Held::of(&sizes, &on_cpu, 1, [8, 2], false);
+        let found = Held::of(&sizes, &[], &on_cpu, 1, [8, 2], false);
         assert_eq!([found.bytes, found.host_bytes], [3 * 48, 0]);
     }
 }

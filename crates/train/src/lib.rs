@@ -62,7 +62,7 @@ pub use session::{
     MAY_CHANGE, Opening, Session, SessionRecipe, Shard, StepStats, TrainState, current_phase,
     on_this_rank,
 };
-pub use shards::{block_of, owners};
+pub use shards::{DealtPasses, GradientRoom, block_of, owners};
 pub use stage_fields::{Length, LoraStart};
 pub use states::States;
 pub use tune::{Tune, keep_snapshot, snapshot};

@@ -17,6 +17,7 @@
 //! however many ranks there are and however large a tensor is. A checkpoint does not: the first rank has up to three times the
 //! largest tensor on its host while it asks for that (`shards/stored.rs`), which arrives in a vector that grows and is copied out of it.
 
+mod room;
 mod stored;
 
 use candor_run::{Ranks, RunError};
@@ -28,6 +29,8 @@ use crate::optimizer::{AdamW, together};
 use crate::param_group::ParamGroup;
 use crate::parameter::Parameter;
 use crate::wire::{Wire, as_bytes, of_bytes};
+
+pub use self::room::{DealtPasses, GradientRoom};
 
 /// A stretch of a tensor, as one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +48,12 @@ pub(crate) struct Shards {
     owners: Vec<usize>,
     /// By parameter: 0, or of a block whose weights are shared out one more than its number.
     group_of: Vec<usize>,
-    /// What each rank owns, by group, for each rank by exchange.
-    stretches: Vec<Vec<Vec<Vec<Stretch>>>>,
+    exchanges: Exchanges,
 }
+
+/// What each rank owns, by group, for each rank by exchange.
+#[derive(Debug)]
+struct Exchanges(Vec<Vec<Vec<Vec<Stretch>>>>);
 
 /// What is exchanged apart of others of its kind: all tensors, or those outside of blocks where these are groups of their own.
 pub(crate) const REST: usize = 0;
@@ -106,6 +112,44 @@ fn cut(sizes: &[u64], owned: impl Iterator<Item = usize>, most: i64) -> Vec<Vec<
     exchanges
 }
 
+impl Exchanges {
+    /// Of tensors with so many values, their owners and their groups, of which a rank gets at most `most` values in an exchange.
+    fn of(sizes: &[u64], owners: &[usize], group_of: &[usize], n_ranks: usize, most: i64) -> Self {
+        let n_groups = group_of.iter().max().map_or(1, |last| last + 1);
+        let of_rank = |group: usize, rank: usize| {
+            let owned = (0..sizes.len())
+                .filter(|&parameter| (group_of[parameter], owners[parameter]) == (group, rank));
+            cut(sizes, owned, most)
+        };
+        let of_group = |group: usize| (0..n_ranks).map(|rank| of_rank(group, rank)).collect();
+        Self((0..n_groups).map(of_group).collect())
+    }
+
+    fn n_groups(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many exchanges a group takes.
+    fn n_of(&self, group: usize) -> usize {
+        self.0[group].iter().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// What a rank owns of an exchange.
+    fn owned(&self, group: usize, rank: usize, exchange: usize) -> &[Stretch] {
+        self.0[group][rank].get(exchange).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Values that a rank gets in an exchange at most: a bucket's in f32, divided by the ranks.
+fn most_values(n_ranks: usize) -> i64 {
+    (BUCKET_BYTES / Kind::Float.elt_size_in_bytes() / n_ranks) as i64
+}
+
+/// What is exchanged together with a block's tensors, or with those of none.
+fn group_of(block: Option<usize>) -> usize {
+    block.map_or(REST, |block| block + 1)
+}
+
 impl Shards {
     /// Shares out the tensors of these groups, with `blocks` the weights of the decoder's blocks too; none on one rank, which owns
     /// everything.
@@ -129,32 +173,16 @@ impl Shards {
             });
         }
         let sizes: Vec<u64> = tensors().map(|(_, tensor)| tensor.numel() as u64).collect();
-        let most = BUCKET_BYTES / Kind::Float.elt_size_in_bytes() / ranks.world();
-        let group = |name: &str| {
-            block_of(name)
-                .filter(|_| blocks)
-                .map_or(REST, |block| block + 1)
-        };
-        let group_of = tensors().map(|(name, _)| group(name.as_str())).collect();
-        Ok(Some(Self::cutting(ranks, &sizes, group_of, most as i64)))
+        let groups = tensors().map(|(name, _)| group_of(block_of(name).filter(|_| blocks)));
+        let most = most_values(ranks.world());
+        Ok(Some(Self::cutting(ranks, &sizes, groups.collect(), most)))
     }
 
     /// Of tensors with so many values in these groups, of which a rank gets at most `most` in an exchange.
     fn cutting(ranks: &Ranks, sizes: &[u64], group_of: Vec<usize>, most: i64) -> Self {
         let owners = owners(sizes, ranks.world());
-        let n_groups = group_of.iter().max().map_or(1, |last| last + 1);
-        let of_rank = |group: usize, rank: usize| {
-            let owned = (0..sizes.len())
-                .filter(|&parameter| (group_of[parameter], owners[parameter]) == (group, rank));
-            cut(sizes, owned, most)
-        };
-        let of_group = |group: usize| {
-            (0..ranks.world())
-                .map(|rank| of_rank(group, rank))
-                .collect()
-        };
         Self {
-            stretches: (0..n_groups).map(of_group).collect(),
+            exchanges: Exchanges::of(sizes, &owners, &group_of, ranks.world(), most),
             ranks: ranks.clone(),
             owners,
             group_of,
@@ -163,7 +191,7 @@ impl Shards {
 
     /// Blocks whose weights are shared out.
     pub(crate) fn n_blocks(&self) -> usize {
-        self.stretches.len() - 1
+        self.exchanges.n_groups() - 1
     }
 
     /// Whether all ranks have a parameter's weights all along.
@@ -218,18 +246,6 @@ impl Shards {
         self.owners[parameter] == self.ranks.rank()
     }
 
-    fn n_exchanges(&self, group: usize) -> usize {
-        let of_ranks = self.stretches[group].iter();
-        of_ranks.map(Vec::len).max().unwrap_or(0)
-    }
-
-    /// What a rank owns of an exchange.
-    fn owned(&self, group: usize, rank: usize, exchange: usize) -> &[Stretch] {
-        self.stretches[group][rank]
-            .get(exchange)
-            .map_or(&[], Vec::as_slice)
-    }
-
     /// Adds the gradients of a round's lanes, of the tensors of a group, to the `totals` of their owners, in the order of lanes, and
     /// takes this rank's lane out of the optimizer. `n_lanes` lanes are left, of which the round has one a rank at most.
     ///
@@ -254,13 +270,13 @@ impl Shards {
         };
         let firsts: Vec<Option<usize>> = (0..parameters.len()).map(first_of).collect();
         let mut taken: Vec<Total> = parameters.iter().map(|_| None).collect();
-        for exchange in 0..self.n_exchanges(group) {
+        for exchange in 0..self.exchanges.n_of(group) {
             let to = (0..self.ranks.world()).map(|rank| {
-                let stretches = self.owned(group, rank, exchange);
+                let stretches = self.exchanges.owned(group, rank, exchange);
                 gradients(parameters, stretches, &mut taken)
             });
             let to: Vec<Tensor> = to.collect();
-            let mine = self.owned(group, self.ranks.rank(), exchange);
+            let mine = self.exchanges.owned(group, self.ranks.rank(), exchange);
             let n_mine = n_bytes_of(mine, |number| parameters[number].kind());
             let of_ranks = wire.all_to_all(&to, &vec![n_mine; to.len()])?;
             drop(to);
@@ -342,19 +358,20 @@ impl Shards {
         let parameters = optimizer.of_tensors();
         let (me, world) = (self.ranks.rank(), self.ranks.world());
         let kind_of = |number: usize| parameters[number].leaf().kind();
-        for exchange in 0..self.n_exchanges(group) {
-            let n_of = |rank: usize| n_bytes_of(self.owned(group, rank, exchange), kind_of);
+        for exchange in 0..self.exchanges.n_of(group) {
+            let n_of =
+                |rank: usize| n_bytes_of(self.exchanges.owned(group, rank, exchange), kind_of);
             let sizes: Vec<i64> = (0..world).map(n_of).collect();
             let device = parameters[0].leaf().device();
             let nothing = Tensor::zeros([0], (Kind::Uint8, device));
-            let mine = self.owned(group, me, exchange).iter();
+            let mine = self.exchanges.owned(group, me, exchange).iter();
             let mine =
                 mine.map(|stretch| as_bytes(&stretch.of(parameters[stretch.parameter].leaf())));
             let mine = Tensor::cat(&mine.chain([nothing]).collect::<Vec<_>>(), 0);
             let of_ranks = wire.to_all(&mine, &sizes)?;
             for rank in (0..world).filter(|&rank| rank != me) {
                 let mut start = 0;
-                for stretch in self.owned(group, rank, exchange) {
+                for stretch in self.exchanges.owned(group, rank, exchange) {
                     let leaf = parameters[stretch.parameter].leaf();
                     let n = n_bytes_of(&[*stretch], kind_of);
                     let given = of_bytes(&of_ranks[rank].narrow(0, start, n), leaf.kind());

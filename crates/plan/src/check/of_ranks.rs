@@ -3,10 +3,10 @@
 use candor_sft::SftRecipe;
 use candor_train::Shard;
 
-use crate::in_blocks::{InBlocks, Read};
+use crate::in_blocks::InBlocks;
 use crate::memory::Memory;
 use crate::sharing::SharedOut;
-use crate::trained::{F32, Held, Trained};
+use crate::trained::{F32, Held};
 
 /// How ranks share out a model that is fine-tuned.
 #[derive(Clone, Copy)]
@@ -15,8 +15,6 @@ pub(super) struct OfRanks {
     pub n_ranks: u64,
     /// Whether passes read trained weights rounded to bf16.
     pub in_bf16: bool,
-    /// Rows of an update, and of a pass.
-    pub cut: [usize; 2],
     /// Where they share out the weights of blocks.
     pub blocks: Option<InBlocks>,
 }
@@ -27,25 +25,18 @@ impl OfRanks {
         F32 / (1 + u64::from(self.in_bf16))
     }
 
-    /// The memory of each, where `memory` is that of ranks that have all weights.
+    /// The memory of each, where `memory` is that of ranks that have all weights and a pass takes `training` besides.
     pub(super) fn memory(
         self,
         recipe: &SftRecipe,
         memory: Memory,
         held: Held,
-        trained: Trained,
-        work: [u64; 2],
+        training: u64,
     ) -> Memory {
-        let Some(blocks) = self.blocks else {
-            return memory;
-        };
-        let read = Read {
-            bytes: self.read_bytes(),
-            in_f32_bytes: self.n_ranks * trained.largest_bytes,
-        };
-        let several = self.cut[0].div_ceil(self.cut[1]) > recipe.session.lanes;
-        let kinds = [several, recipe.evaluation.is_some()];
-        blocks.memory(memory, held, work, kinds, read)
+        let looks = recipe.evaluation.is_some();
+        self.blocks.map_or(memory, |blocks| {
+            blocks.memory(memory, held, training, looks, self.read_bytes())
+        })
     }
 
     /// What is where of the optimizer, and what weights come after an update.

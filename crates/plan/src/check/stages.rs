@@ -16,7 +16,7 @@ use super::made::{Judge, Made};
 use super::of_ranks::OfRanks;
 use super::{Plan, bound, check_lanes};
 use crate::PlanError;
-use crate::in_blocks::InBlocks;
+use crate::in_blocks::{InBlocks, blocks_of_run};
 use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass, copied};
 use crate::sharing::{SharedOut, Training};
 use crate::trained::{Held, Trained, states_of};
@@ -92,7 +92,8 @@ pub(crate) fn sft(
     let held_by_passes = trained.bytes / (1 + u64::from(in_bf16));
     // As many passes as there can be.
     let cut = [recipe.batch, recipe.pass.rows_of(longest as usize)];
-    let held = Held::of(&sizes, &recipe.session, n_ranks, cut, in_bf16);
+    let blocks = blocks_of_run(&recipe.session, budget, n_ranks);
+    let held = Held::of(&sizes, &blocks, &recipe.session, n_ranks, cut, in_bf16);
     plan.say_on_host(held.host_bytes);
     let keeps_best = recipe
         .evaluation
@@ -111,11 +112,9 @@ pub(crate) fn sft(
     let of_ranks = OfRanks {
         n_ranks,
         in_bf16,
-        cut,
-        blocks: InBlocks::of_run(&recipe.session, budget, &sizes, n_ranks),
+        blocks: (!blocks.is_empty()).then(|| InBlocks::of(&sizes, &blocks, n_ranks)),
     };
-    let work = [training, encoding];
-    plan.memory = Some(of_ranks.memory(recipe, memory, held, trained, work));
+    plan.memory = Some(of_ranks.memory(recipe, memory, held, training));
     let training = Training {
         kept_bytes: best + plan.suite_best(recipe.suite.as_ref(), held_by_passes),
         passes_are_a_bound: recipe.pass.tokens.is_some(),
@@ -273,7 +272,7 @@ pub(crate) fn dpo(
     let trained = Trained::of(sizes.iter().copied());
     // As many passes as there can be.
     let cut = [recipe.batch, recipe.pass.rows_of(longest as usize)];
-    let held = Held::of(&sizes, &recipe.session, n_ranks, cut, false);
+    let held = Held::of(&sizes, &[], &recipe.session, n_ranks, cut, false);
     plan.say_on_host(held.host_bytes);
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);

@@ -69,7 +69,7 @@ impl InBlocks {
         }
     }
 
-    /// The memory of a run whose ranks would hold `memory` if all had all weights. `training` is what a pass takes besides, `looks`
+    /// The memory of a run, where `memory` has all weights on every rank and everything else as it is. `training` is what a pass takes besides, `looks`
     /// says whether held-out conversations are looked at, and `read_bytes` what passes read of a weight.
     ///
     /// All weights are here between updates, when no gradients are: at the start, in evaluations and at the end.

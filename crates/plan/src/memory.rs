@@ -7,9 +7,9 @@
 //! | what | bytes |
 //! |---|---|
 //! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
-//! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight; with `run.lanes` above 1 4 more for a second gradient; of a base in bf16 6 more, for the weight in f32 and its gradient in bf16; with `optimizer.states = "host"` the moments and the weights in f32 are the host's, but for those of one tensor |
+//! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight; with `run.lanes` above 1 4 more for a second gradient; of a base in bf16 6 more, for the weight in f32 and its gradient in bf16; with `optimizer.states = "host"` the moments and the weights in f32 are the host's, but for those of one tensor; where a lane has several passes, the gradient of the largest tensor once more, which is there before it is added |
 //! | the same where ranks share out the optimizer (`run.shard = "zero2"`) | 4 for the gradient of any trained weight, of a base in bf16 2, and 4 more for its sum where a lane has several passes; on the rank that owns it 8 for its moments, in bf16 4 for its master, and 4 for its total from a rank's second lane on; or, when passes are through, what is there and on its way of gradients and totals, exchange by exchange (`candor_train::GradientRoom`). With `optimizer.states = "host"` an owner has moments and masters of one tensor on its device |
-//! | the same where they share out the weights of blocks (`"zero3"`) | as there, but of weights in blocks those that a rank owns and one block, and of their gradients, where a lane has one pass, one block; or between updates all weights and, without gradients, moments and masters, where that is more |
+//! | the same where they share out the weights of blocks (`"zero3"`) | as there, but totals of blocks, and what is on its way of their gradients, come while a pass computes; of weights in blocks those that a rank owns and one block, and of their gradients, where a lane has one pass, one block; or between updates all weights and, without gradients, moments and masters, where that is more |
 //! | an update, when activations are gone | 12 for a weight of the largest trained tensor |
 //! | the best weights so far, where they are kept | 4 for a weight of an adapter, `E` for one of a base that is trained |
 //! | an image's features | `E` · rows · tower width, kept for a whole run in memory or on disk; of an image in tiles, a row is a token that ends no line |
@@ -36,7 +36,8 @@
 
 use candor_data::image::ImageSize;
 use candor_model::{
-    Activations, LoraConfig, ModelConfig, Part, TARGETS, USUAL_IMAGE, image_features, tensor_specs,
+    Activations, LoraConfig, ModelConfig, Part, TARGETS, TensorSpec, USUAL_IMAGE, image_features,
+    tensor_specs,
 };
 use candor_train::{BasePrecision, States, block_of};
 use serde::Serialize;
@@ -180,16 +181,24 @@ impl<'a> Budget<'a> {
 
     /// The weights of each tensor of some parts.
     pub(crate) fn sizes_of(&self, counts: impl Fn(Part) -> bool) -> Vec<u64> {
-        let specs = tensor_specs(self.config).into_iter();
-        let counted = specs.filter(|tensor| counts(tensor.part));
-        counted.map(|tensor| tensor.n_elements()).collect()
+        let trained = self.in_order().filter(|tensor| counts(tensor.part));
+        trained.map(|tensor| tensor.n_elements()).collect()
     }
 
     /// The decoder's block that each tensor of some parts is of.
     pub(crate) fn blocks_of(&self, counts: impl Fn(Part) -> bool) -> Vec<Option<usize>> {
-        let specs = tensor_specs(self.config).into_iter();
-        let counted = specs.filter(|tensor| counts(tensor.part));
-        counted.map(|tensor| block_of(&tensor.name)).collect()
+        let trained = self.in_order().filter(|tensor| counts(tensor.part));
+        trained.map(|tensor| block_of(&tensor.name)).collect()
+    }
+
+    /// All tensors in the order in which an optimizer has them: by name, matrices before vectors, which do not decay. Ranks that share
+    /// it out exchange them so.
+    fn in_order(&self) -> impl Iterator<Item = TensorSpec> {
+        let mut specs = tensor_specs(self.config);
+        specs.sort_by(|one, other| one.name.cmp(&other.name));
+        let (matrices, vectors): (Vec<_>, Vec<_>) =
+            specs.into_iter().partition(|tensor| tensor.shape.len() > 1);
+        matrices.into_iter().chain(vectors)
     }
 
     /// The largest layer as it is unpacked for one product.
@@ -223,15 +232,14 @@ impl<'a> Budget<'a> {
                 .iter()
                 .any(|target| layer.ends_with(target.as_str()))
         };
-        let specs = tensor_specs(self.config).into_iter();
-        specs
+        self.in_order()
             .filter(|tensor| match tensor.part {
                 Part::Projector | Part::Tower => {
                     lora.means(tensor.part) && tensor.linear().is_some()
                 }
                 _ => tensor.packable && adapted(&tensor.name),
             })
-            .flat_map(|tensor| tensor.shape)
+            .flat_map(|tensor| tensor.shape.into_iter().rev())
             .map(|width| width as u64)
             .collect()
     }

@@ -6,6 +6,9 @@ use candor_train::{
 
 /// Bytes of a number of an adapter, a gradient or a moment.
 pub(crate) const F32: u64 = 4;
+/// What is on a device when activations are gone and nothing else counts: the numbers that passes gave, and other tensors of some
+/// bytes.
+const LITTLE: u64 = 64 << 10;
 
 /// Weights that are trained, in bytes of f32, which training has them in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,9 +104,9 @@ pub(crate) fn states_of(session: &SessionRecipe) -> States {
 /// What a device holds for the training of some tensors, besides the weights that passes read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// Gradients, moments and masters, from the last pass of an update on.
+    /// Gradients, moments and masters while passes are computed, at most.
     pub bytes: u64,
-    /// What comes on top once activations are gone and gradients go to other ranks.
+    /// What comes on top once activations are gone: gradients that go to other ranks, or what an update makes.
     pub giving_bytes: u64,
     /// Moments and masters that the host has in the device's place.
     pub host_bytes: u64,
@@ -130,10 +133,16 @@ impl Held {
         let trained = Trained::of(sizes.iter().copied());
         let states = states_of(session);
         let n_states = 2 + u64::from(in_bf16);
+        let several_passes = batch.div_ceil(micro_batch) > session.lanes;
         if n_ranks == 1 || session.shard == Shard::Nothing {
             let masters = if in_bf16 { trained.masters(states) } else { 0 };
+            let added = if several_passes {
+                trained.largest_bytes / (1 + u64::from(in_bf16))
+            } else {
+                0
+            };
             return Self {
-                bytes: trained.optimizer(session.lanes, states) + masters,
+                bytes: trained.optimizer(session.lanes, states) + masters + added,
                 giving_bytes: trained.giving(n_ranks),
                 host_bytes: trained.on_host(states, in_bf16),
                 states_bytes: trained.states(states, n_states),
@@ -146,7 +155,7 @@ impl Held {
         let passes = DealtPasses {
             n_ranks: n_ranks as usize,
             several_lanes: session.lanes as u64 > n_ranks,
-            several_passes: batch.div_ceil(micro_batch) > session.lanes,
+            several_passes,
             in_bf16,
         };
         let room = GradientRoom::of(sizes, blocks, passes);
@@ -154,7 +163,7 @@ impl Held {
         let states_bytes = owned.states(states, n_states);
         Self {
             bytes: room.in_passes + states_bytes,
-            giving_bytes: later.saturating_sub(room.in_passes),
+            giving_bytes: (later + LITTLE).saturating_sub(room.in_passes),
             host_bytes: owned.on_host(states, in_bf16),
             states_bytes,
         }
@@ -218,20 +227,23 @@ max_grad_norm = 1.0
             let found = Held::of(&[6, 4, 2], &[], &session, n_ranks, [8, 2], in_bf16);
             [found.bytes, found.giving_bytes]
         };
-        // Gradient and moments; with a total for lanes; in bf16 a master and half a gradient besides. An update makes three numbers for
-        // each of the largest tensor's weights.
-        assert_eq!(states(1, "zero2", 1, false), [3 * 48, 3 * 24]);
+        // Gradient and moments; with a total for lanes; in bf16 a master and half a gradient besides. One lane has several passes: a
+        // gradient of the largest tensor is there before it is added. An update makes three numbers for each of its weights.
+        assert_eq!(states(1, "zero2", 1, false), [3 * 48 + 24, 3 * 24]);
         // Two ranks' buckets of all there is, and what one sends.
         assert_eq!(states(4, "none", 2, false), [4 * 48, 3 * 48]);
         assert_eq!(states(4, "zero2", 1, true), [4 * 48 + 48 + 24, 3 * 24]);
         // The gradient of all, and total and moments of a half; when all of it has been sent as much comes.
-        assert_eq!(states(4, "zero2", 2, false), [48 + 3 * 24, 48]);
+        assert_eq!(states(4, "zero2", 2, false), [48 + 3 * 24, 48 + LITTLE]);
         // Four passes in four lanes are added up by owners alone, who have half a number for each, until it is sent.
-        assert_eq!(states(4, "zero2", 2, true), [24 + 4 * 24, 48 + 24]);
-        // In two lanes each rank adds two of them, and there is no total before.
-        assert_eq!(states(2, "zero2", 2, true), [24 + 48 + 3 * 24, 24]);
+        assert_eq!(states(4, "zero2", 2, true), [24 + 4 * 24, 48 + 24 + LITTLE]);
+        // In two lanes each rank adds two of them, and there is no total before. Then an update is most: 24 of totals, and three times 24.
+        assert_eq!(
+            states(2, "zero2", 2, true),
+            [24 + 48 + 12 + 3 * 24, 4 * 24 - 84 + LITTLE]
+        );
         // The rank with most has 6 of three ranks.
-        assert_eq!(states(4, "zero2", 3, false), [48 + 3 * 24, 3 * 24]);
+        assert_eq!(states(4, "zero2", 3, false), [48 + 3 * 24, 3 * 24 + LITTLE]);
     }
 
     /// Twelve weights, of which each of two ranks owns six: 4 with 2, and 3 with 3. The largest tensor has 16 bytes.
@@ -243,12 +255,15 @@ max_grad_norm = 1.0
             [found.bytes, found.giving_bytes]
         };
         // Gradients and two moments; with a total for lanes, and in bf16 a master and half a gradient besides.
-        assert_eq!(held(1, "none", 1, false), [48 + 2 * 16, 3 * 16]);
+        assert_eq!(held(1, "none", 1, false), [48 + 2 * 16 + 16, 3 * 16]);
         assert_eq!(held(4, "none", 1, true), [2 * 48 + 24 + 3 * 16, 3 * 16]);
         // The gradient of all, the total of a half, and moments.
-        assert_eq!(held(4, "zero2", 2, false), [48 + 24 + 2 * 16, 48]);
+        assert_eq!(held(4, "zero2", 2, false), [48 + 24 + 2 * 16, 48 + LITTLE]);
         // Of which a lane of one pass has bf16 alone.
-        assert_eq!(held(4, "zero2", 2, true), [24 + 24 + 3 * 16, 48 + 24]);
+        assert_eq!(
+            held(4, "zero2", 2, true),
+            [24 + 24 + 3 * 16, 48 + 24 + LITTLE]
+        );
     }
 
     /// Twelve weights, of which each of two ranks owns six: two moments, and in bf16 a master.
@@ -265,6 +280,6 @@ max_grad_norm = 1.0
             ..session.clone()
         };
         let found = Held::of(&sizes, &[], &on_cpu, 1, [8, 2], false);
-        assert_eq!([found.bytes, found.host_bytes], [3 * 48, 0]);
+        assert_eq!([found.bytes, found.host_bytes], [3 * 48 + 16, 0]);
     }
 }

@@ -372,7 +372,7 @@ fn ranks_hold_what_their_plan_says(devices: &PretendCuda, folder: &Path) {
 }
 
 /// Where weights and what the optimizer has of them are nearly all that a rank holds, its plan is right within a tenth, whatever ranks
-/// share out.
+/// share out and however passes fall on lanes.
 #[test]
 fn a_plan_of_ranks_that_train_a_large_base_is_right_within_a_tenth() {
     let devices = PretendCuda::take();
@@ -380,18 +380,19 @@ fn a_plan_of_ranks_that_train_a_large_base_is_right_within_a_tenth() {
     let folder = dir.path();
     // So wide that what a pass takes besides, which is bounded loosely, is a small part.
     prepare(folder, 1280, 2, 2);
-    for (out, shard, precision, rows) in [
-        ("whole", "none", "f32", 2),
-        ("shared", "zero2", "f32", 2),
-        ("sums", "zero2", "bf16", 4),
-        ("blocks", "zero3", "f32", 2),
+    for (out, shard, precision, [lanes, rows]) in [
+        ("whole", "none", "f32", [2, 2]),
+        ("shared", "zero2", "f32", [2, 2]),
+        ("rounded", "zero2", "bf16", [2, 2]),
+        ("sums", "zero2", "bf16", [2, 4]),
+        ("blocks-sums", "zero3", "bf16", [2, 4]),
     ] {
         let (shard, own) = (
             format!("run.shard={shard:?}"),
             format!("model.base_precision={precision:?}"),
         );
-        let batch = format!("data.batch={rows}");
-        let others = ["run.lanes=2", &batch, &shard, &own];
+        let (lanes, batch) = (format!("run.lanes={lanes}"), format!("data.batch={rows}"));
+        let others = [lanes.as_str(), &batch, &shard, &own];
         let [said, held] = said_and_held_by_a_rank(&devices, folder, out, &others);
         assert!(
             held <= said && 10 * (said - held) <= said,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candor_model::{ModelFolder, Precision, Vlm};
+use candor_train::ParamGroup;
 use tch::Device;
 
 use super::*;
@@ -44,6 +45,27 @@ fn weights_are_those_of_the_opened_model() {
             let budget = Budget::new(&config, precision);
             assert_eq!(budget.weights(), bytes as u64, "{case} {precision:?}");
         }
+    }
+}
+
+/// Tensors that are trained come to the optimizer in the order that plans cut them in.
+#[test]
+fn tensors_are_in_the_order_of_the_optimizer() {
+    for case in ["llava_mha", "llava_tied"] {
+        let config = ModelFolder::find(&golden(case)).unwrap().config().clone();
+        let budget = Budget::new(&config, BasePrecision::F32);
+        let model = Vlm::fresh(config.clone(), 1, Device::Cpu).unwrap();
+        let trained = model.set_trainable(|name| !name.starts_with("vision_tower."));
+        let groups = ParamGroup::without_decay_on_vectors(trained, 1.0);
+        let tensors: Vec<_> = groups.iter().flat_map(|group| &group.tensors).collect();
+        let sizes: Vec<u64> = tensors.iter().map(|(_, t)| t.numel() as u64).collect();
+        let blocks: Vec<_> = tensors.iter().map(|(name, _)| block_of(name)).collect();
+        let trained = |part| part != Part::Tower;
+        assert_eq!(
+            (budget.sizes_of(trained), budget.blocks_of(trained)),
+            (sizes, blocks),
+            "{case}"
+        );
     }
 }
 

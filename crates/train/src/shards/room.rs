@@ -29,31 +29,24 @@ pub struct GradientRoom {
 }
 
 impl GradientRoom {
-    /// Of tensors with so many values, each of a block or of none; `blocks` is empty where weights of blocks are not shared out.
+    /// Of tensors with so many values, in the optimizer's order, each of a block or of none; `blocks` is empty where weights of blocks
+    /// are not shared out.
+    ///
+    /// # Panics
+    /// There are blocks of fewer or more tensors.
     #[must_use]
     pub fn of(sizes: &[u64], blocks: &[Option<usize>], passes: DealtPasses) -> Self {
+        let groups: Vec<usize> = if blocks.is_empty() {
+            vec![REST; sizes.len()]
+        } else {
+            assert_eq!(blocks.len(), sizes.len(), "tensors have a block or none");
+            blocks.iter().copied().map(group_of).collect()
+        };
         let n_ranks = passes.n_ranks;
         let owners = owners(sizes, n_ranks);
-        let block = |tensor: usize| blocks.get(tensor).copied().flatten();
-        let groups: Vec<usize> = (0..sizes.len()).map(|t| group_of(block(t))).collect();
-        let most = most_values(n_ranks);
-        let exchanges = Exchanges::of(sizes, &owners, &groups, n_ranks, most);
-        let all = (0..n_ranks).map(|rank| {
-            let own = |tensor: usize| owners[tensor] == rank && passes.several_lanes;
-            let begun: Vec<bool> = (0..sizes.len()).map(own).collect();
-            let totals = (0..sizes.len()).filter(|&tensor| begun[tensor]);
-            let device = Device {
-                totals: totals.map(|tensor| F32 * sizes[tensor]).sum(),
-                gradients: 0,
-                most: 0,
-                rank,
-                sizes,
-                exchanges: &exchanges,
-                passes,
-                begun,
-            };
-            device.through_an_update(&groups)
-        });
+        let exchanges = Exchanges::of(sizes, &owners, &groups, n_ranks, most_values(n_ranks));
+        let update = Update::of(sizes, &groups, passes, &exchanges);
+        let all = (0..n_ranks).map(|rank| update.on(rank, sizes, &owners));
         all.fold(Self::default(), |most, room| Self {
             in_passes: most.in_passes.max(room.in_passes),
             after_passes: most.after_passes.max(room.after_passes),
@@ -61,99 +54,203 @@ impl GradientRoom {
     }
 }
 
-/// A rank's device in the last round of an update.
-struct Device<'a> {
-    rank: usize,
-    sizes: &'a [u64],
+/// The last round of an update, as it is on every rank.
+struct Update<'a> {
     exchanges: &'a Exchanges,
     passes: DealtPasses,
-    /// Whether there is a total of a tensor.
-    begun: Vec<bool>,
-    totals: u64,
-    gradients: u64,
-    /// Most so far.
-    most: u64,
+    /// Gradients before any is given away.
+    before: u64,
+    /// From the last block to the first, and then the rest.
+    groups: Vec<OfGroup>,
 }
 
-impl Device<'_> {
-    /// Bytes of a gradient's number before it is taken to be sent.
-    fn before(&self) -> u64 {
-        match (self.passes.in_bf16, self.passes.several_passes) {
-            (false, _) => F32,
-            // What the last pass gave, and the sum of those before it.
-            (true, true) => F32 / 2 + F32,
-            (true, false) => F32 / 2,
+/// What a group's gradients do.
+struct OfGroup {
+    group: usize,
+    /// Gradients when its weights are brought for its backward pass.
+    standing: u64,
+    exchanges: Vec<Exchanged>,
+}
+
+/// Bytes of gradients in an exchange, of which every rank sends as many.
+#[derive(Clone, Copy)]
+struct Exchanged {
+    /// At most, with what is sent.
+    most: u64,
+    /// At most from here to the group's end.
+    most_from_here: u64,
+    /// What is sent.
+    sent: u64,
+    /// What is left.
+    left: u64,
+    /// Values of the largest stretch.
+    largest: u64,
+}
+
+impl<'a> Update<'a> {
+    fn of(sizes: &[u64], groups: &[usize], passes: DealtPasses, exchanges: &'a Exchanges) -> Self {
+        let mut values = vec![0_u64; exchanges.n_groups()];
+        for (group, size) in groups.iter().zip(sizes) {
+            values[*group] += size;
+        }
+        let kept = passes.kept();
+        let mut gradients = kept * values[REST];
+        if passes.several_passes {
+            gradients = kept * values.iter().sum::<u64>();
+        }
+        let before = gradients;
+        let order = (REST + 1..exchanges.n_groups()).rev().chain([REST]);
+        let groups = order.map(|group| {
+            let standing = gradients;
+            if group != REST && !passes.several_passes {
+                // They come with the block's backward pass.
+                gradients += kept * values[group];
+            }
+            let all = 0..exchanges.n_of(group);
+            let mut of_exchanges: Vec<Exchanged> = all
+                .map(|exchange| {
+                    let of_ranks =
+                        (0..passes.n_ranks).map(|rank| exchanges.owned(group, rank, exchange));
+                    Exchanged::of(sizes, kept, &mut gradients, of_ranks)
+                })
+                .collect();
+            let mut most = 0;
+            for exchanged in of_exchanges.iter_mut().rev() {
+                most = exchanged.most.max(most);
+                exchanged.most_from_here = most;
+            }
+            OfGroup {
+                group,
+                standing,
+                exchanges: of_exchanges,
+            }
+        });
+        Self {
+            before,
+            groups: groups.collect(),
+            exchanges,
+            passes,
         }
     }
 
-    fn through_an_update(mut self, groups: &[usize]) -> GradientRoom {
-        let sizes = self.sizes;
-        let values = |group: usize| -> u64 {
-            let of_group = (0..sizes.len()).filter(|&tensor| groups[tensor] == group);
-            of_group.map(|tensor| sizes[tensor]).sum()
+    /// What is on a rank's device with the totals of its tensors.
+    fn on(&self, rank: usize, sizes: &[u64], owners: &[usize]) -> GradientRoom {
+        let mut begun: Vec<bool> = owners
+            .iter()
+            .map(|&owner| owner == rank && self.passes.several_lanes)
+            .collect();
+        let own = (0..sizes.len()).filter(|&tensor| begun[tensor]);
+        let mut totals: u64 = own.map(|tensor| F32 * sizes[tensor]).sum();
+        let brought = |group: &OfGroup| self.brought(group, rank);
+        let blocks = self.groups.iter().filter(|of_group| of_group.group != REST);
+        let mut room = GradientRoom {
+            in_passes: self.before + totals + blocks.map(brought).max().unwrap_or(0),
+            after_passes: 0,
         };
-        let blocks = REST + 1..self.exchanges.n_groups();
-        self.gradients = self.before() * values(REST);
+        for of_group in &self.groups {
+            let group = of_group.group;
+            let place = if group == REST {
+                &mut room.after_passes
+            } else {
+                room.in_passes = room
+                    .in_passes
+                    .max(of_group.standing + totals + brought(of_group));
+                &mut room.in_passes
+            };
+            for (number, exchanged) in of_group.exchanges.iter().enumerate() {
+                let mine = self.exchanges.owned(group, rank, number);
+                let Some(largest) = mine.iter().map(|stretch| stretch.n as u64).max() else {
+                    // Nothing more comes to this rank.
+                    *place = (*place).max(exchanged.most_from_here + totals);
+                    break;
+                };
+                let came = self.passes.n_ranks as u64 * F32 * values_of(mine);
+                let arrived = exchanged.left + exchanged.sent + came;
+                *place = (*place).max(exchanged.most.max(arrived) + totals);
+                for stretch in mine {
+                    if !std::mem::replace(&mut begun[stretch.parameter], true) {
+                        totals += F32 * sizes[stretch.parameter];
+                    }
+                }
+                // With the copy that is added.
+                *place = (*place).max(exchanged.left + came + totals + F32 * largest);
+            }
+        }
         if self.passes.several_passes {
-            self.gradients += self.before() * blocks.clone().map(values).sum::<u64>();
+            // A later pass's gradient is there before it is added to that of those before it.
+            room.in_passes += self.passes.given() * sizes.iter().max().unwrap_or(&0);
         }
-        self.count(0);
-        for block in blocks.rev() {
-            if !self.passes.several_passes {
-                self.gradients += self.before() * values(block);
-            }
-            self.exchange(block);
-        }
-        let in_passes = std::mem::take(&mut self.most);
-        self.exchange(REST);
-        GradientRoom {
-            in_passes,
-            after_passes: self.most,
-        }
+        room
     }
 
-    /// Counts what is here now, and so many bytes on their way.
-    fn count(&mut self, moving: u64) {
-        self.most = self.most.max(self.gradients + self.totals + moving);
+    /// What is on its way to a rank at most while the weights of a block are brought, which are read as gradients are given: its own,
+    /// those of all, and a copy of one stretch.
+    fn brought(&self, of_group: &OfGroup, rank: usize) -> u64 {
+        let of_exchange = |number: usize| {
+            let mine = values_of(self.exchanges.owned(of_group.group, rank, number));
+            let exchanged = &of_group.exchanges[number];
+            mine + exchanged.sent / F32 + exchanged.largest
+        };
+        let numbers = (0..of_group.exchanges.len()).map(of_exchange).max();
+        self.passes.given() * numbers.unwrap_or(0)
     }
+}
 
-    /// Gives a group's gradients to their owners, and adds up those of this rank's tensors.
-    fn exchange(&mut self, group: usize) {
-        let (exchanges, before) = (self.exchanges, self.before());
-        let n_ranks = self.passes.n_ranks;
-        for exchange in 0..exchanges.n_of(group) {
-            let mut sent = 0;
-            for rank in 0..n_ranks {
-                let stretches = exchanges.owned(group, rank, exchange);
-                for stretch in stretches.iter().filter(|stretch| stretch.first == 0) {
-                    let size = self.sizes[stretch.parameter];
-                    if before < F32 {
-                        // It is rounded up beside what it was.
-                        self.count(sent + F32 * size);
-                    }
-                    self.gradients += F32 * size;
-                    self.gradients -= before * size;
+impl Exchanged {
+    /// What ranks own of an exchange, rank by rank, before which there are so many bytes of `gradients`, each number in `kept`.
+    fn of<'a>(
+        sizes: &[u64],
+        kept: u64,
+        gradients: &mut u64,
+        of_ranks: impl Iterator<Item = &'a [Stretch]>,
+    ) -> Self {
+        let (mut most, mut sent, mut largest) = (0, 0, 0);
+        for stretches in of_ranks {
+            for stretch in stretches.iter().filter(|stretch| stretch.first == 0) {
+                let size = sizes[stretch.parameter];
+                if kept < F32 {
+                    // It is rounded up beside what it was.
+                    most = most.max(*gradients + sent + F32 * size);
                 }
-                sent += F32 * values_of(stretches);
-                self.count(sent);
-                for stretch in stretches {
-                    let size = self.sizes[stretch.parameter];
-                    if (stretch.first + stretch.n) as u64 == size {
-                        self.gradients -= F32 * size;
-                    }
-                }
+                *gradients += F32 * size;
+                *gradients -= kept * size;
             }
-            let mine = exchanges.owned(group, self.rank, exchange);
-            let came = n_ranks as u64 * F32 * values_of(mine);
-            self.count(sent + came);
-            for stretch in mine {
-                if !std::mem::replace(&mut self.begun[stretch.parameter], true) {
-                    self.totals += F32 * self.sizes[stretch.parameter];
+            largest = stretches
+                .iter()
+                .fold(largest, |most, stretch| most.max(stretch.n as u64));
+            sent += F32 * values_of(stretches);
+            most = most.max(*gradients + sent);
+            for stretch in stretches {
+                let size = sizes[stretch.parameter];
+                if (stretch.first + stretch.n) as u64 == size {
+                    *gradients -= F32 * size;
                 }
-                // The copy that is added.
-                self.count(came + F32 * stretch.n as u64);
             }
         }
+        Self {
+            most,
+            most_from_here: most,
+            sent,
+            left: *gradients,
+            largest,
+        }
+    }
+}
+
+impl DealtPasses {
+    /// Bytes of a gradient's number as a pass gives it.
+    fn given(self) -> u64 {
+        if self.in_bf16 { F32 / 2 } else { F32 }
+    }
+
+    /// The same as it is kept until it is sent: in bf16 that of the last pass, and the sum of those before it.
+    fn kept(self) -> u64 {
+        let sum = if self.in_bf16 && self.several_passes {
+            F32
+        } else {
+            0
+        };
+        self.given() + sum
     }
 }
 
@@ -196,13 +293,56 @@ mod tests {
             several_passes: true,
             ..TWO
         };
-        // Half a gradient beside each sum.
-        assert_eq!(room(&sizes, &[], sums), [24 + 48, 96]);
+        // Half a gradient beside each sum, and half of the largest that is about to be added.
+        assert_eq!(room(&sizes, &[], sums), [24 + 48 + 12, 96]);
         let halves = DealtPasses {
             in_bf16: true,
             ..TWO
         };
         assert_eq!(room(&sizes, &[], halves), [24, 96]);
+    }
+
+    /// The first of two ranks owns tensors of 20 and 64 MB, the other of 44 and 40, and 32 go to each at once.
+    #[test]
+    fn all_totals_of_an_exchange_are_there_when_the_last_lane_is_added() {
+        const MB: u64 = 1 << 20;
+        let sizes = [5 * MB, 16 * MB, 11 * MB, 10 * MB];
+        // After the first exchange the gradient of 20 is gone, and 148 are left. Beside these are the 64 that came, the first rank's
+        // totals of 20 and 64, and the copy of 20.
+        let after = 148 + 64 + 20 + 64 + 20;
+        assert_eq!(room(&sizes, &[], TWO), [168 * MB, after * MB]);
+    }
+
+    /// As many ranks as a large cluster has, and a model of 13 thousand million weights in blocks: it is counted at once.
+    #[test]
+    fn a_large_model_on_many_ranks_is_counted() {
+        let of_block = [
+            26_214_400_u64,
+            26_214_400,
+            26_214_400,
+            26_214_400,
+            70_778_880,
+            70_778_880,
+            70_778_880,
+        ];
+        let mut sizes = vec![163_840_000; 2];
+        let mut blocks = vec![None; 2];
+        for block in 0..40 {
+            sizes.extend(of_block);
+            blocks.extend([Some(block); 7]);
+        }
+        let passes = DealtPasses {
+            n_ranks: 512,
+            ..TWO
+        };
+        let [in_passes, after] = room(&sizes, &blocks, passes);
+        // Two tables' gradients and a block's; the largest total, of a table, is begun after all passes.
+        let (tables, block) = (2 * 4 * 163_840_000, 4 * of_block.iter().sum::<u64>());
+        assert!(
+            (tables + block..tables + block + 600_000_000).contains(&in_passes),
+            "{in_passes}"
+        );
+        assert!((tables..2 * tables).contains(&after), "{after}");
     }
 
     /// Three tensors of 64 MB, of which the first rank owns two: it takes four exchanges of 32 MB, the other's two.
@@ -232,6 +372,7 @@ mod tests {
             several_passes: true,
             ..TWO
         };
-        assert_eq!(room(&sizes, &blocks, several)[0], 88 + 40);
+        // All gradients all along and one more; while a block is brought, 20 bytes of its own, 40 of both ranks and the copy of 20.
+        assert_eq!(room(&sizes, &blocks, several)[0], 88 + 20 + 80);
     }
 }

@@ -24,8 +24,6 @@ pub(crate) fn blocks_of_run(
 pub(crate) struct InBlocks {
     /// Of the largest block.
     pub largest: u64,
-    /// Of all blocks.
-    pub all: u64,
     /// What the rank that has most lacks of them while it computes a block.
     pub away: u64,
     /// What a rank gets or gives at most until all have had all blocks once: the one that owns least of them gets all others, and
@@ -62,7 +60,6 @@ impl InBlocks {
         let of_blocks: Vec<u64> = (0..n_ranks).map(own).collect();
         Self {
             largest: owned.iter().map(sum).max().unwrap_or(0),
-            all,
             away: all - (0..n_ranks).map(here).max().unwrap_or(0),
             gathered: exchanged(&of_blocks),
             rest_gathered: exchanged(&rest),
@@ -106,7 +103,6 @@ mod tests {
         let uneven = InBlocks::of(&[6, 4, 2, 5], &[Some(0), Some(0), Some(1), None], 2);
         let expected = InBlocks {
             largest: 10,
-            all: 12,
             away: 0,
             gathered: 12 - 4,
             rest_gathered: 5,
@@ -115,11 +111,11 @@ mod tests {
         // Four blocks of 3, of which each of two ranks owns two and borrows one.
         let blocks = [Some(0), Some(1), Some(2), Some(3), None];
         let even = InBlocks::of(&[3; 5], &blocks, 2);
-        assert_eq!((even.all, even.away, even.gathered), (12, 3, 6));
+        assert_eq!((even.away, even.gathered), (3, 6));
         // Of three ranks one owns a block of 9, the others one of 3 each. These get 12, and the first gives its 9 to both.
         let blocks = [Some(0), Some(1), Some(2), None];
         let three = InBlocks::of(&[9, 3, 3, 1], &blocks, 3);
-        assert_eq!((three.all, three.gathered), (15, 18));
+        assert_eq!(three.gathered, 18);
         // Outside of blocks one of them owns 1, of which each of the others gets 1.
         assert_eq!(three.rest_gathered, 2);
 

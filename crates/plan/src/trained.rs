@@ -6,8 +6,7 @@ use candor_train::{
 
 /// Bytes of a number of an adapter, a gradient or a moment.
 pub(crate) const F32: u64 = 4;
-/// What is on a device when activations are gone and nothing else counts: the numbers that passes gave, and other tensors of some
-/// bytes.
+/// What is added to an exchange, which is counted to the byte otherwise: the numbers that passes gave, and other tensors of some bytes.
 const LITTLE: u64 = 64 << 10;
 
 /// Weights that are trained, in bytes of f32, which training has them in.
@@ -47,10 +46,11 @@ impl Trained {
         self.states(states, 1) + self.bytes / 2
     }
 
-    /// Gradients and moments, where gradients are summed in so many lanes: beside the sum of a lane is the total of all.
+    /// Gradients and moments, where gradients are summed in so many lanes: beside the sum of a lane is the total of all. A pass makes a
+    /// tensor's gradient before it is added to what is there, be it zero.
     #[must_use]
     pub fn optimizer(self, lanes: usize, states: States) -> u64 {
-        (1 + u64::from(lanes > 1)) * self.bytes + self.states(states, 2)
+        (1 + u64::from(lanes > 1)) * self.bytes + self.largest_bytes + self.states(states, 2)
     }
 
     /// What the host has of moments, and of masters where passes read weights of the base rounded to bf16.
@@ -133,16 +133,10 @@ impl Held {
         let trained = Trained::of(sizes.iter().copied());
         let states = states_of(session);
         let n_states = 2 + u64::from(in_bf16);
-        let several_passes = batch.div_ceil(micro_batch) > session.lanes;
         if n_ranks == 1 || session.shard == Shard::Nothing {
             let masters = if in_bf16 { trained.masters(states) } else { 0 };
-            let added = if several_passes {
-                trained.largest_bytes / (1 + u64::from(in_bf16))
-            } else {
-                0
-            };
             return Self {
-                bytes: trained.optimizer(session.lanes, states) + masters + added,
+                bytes: trained.optimizer(session.lanes, states) + masters,
                 giving_bytes: trained.giving(n_ranks),
                 host_bytes: trained.on_host(states, in_bf16),
                 states_bytes: trained.states(states, n_states),
@@ -155,7 +149,7 @@ impl Held {
         let passes = DealtPasses {
             n_ranks: n_ranks as usize,
             several_lanes: session.lanes as u64 > n_ranks,
-            several_passes,
+            several_passes: batch.div_ceil(micro_batch) > session.lanes,
             in_bf16,
         };
         let room = GradientRoom::of(sizes, blocks, passes);
@@ -227,12 +221,12 @@ max_grad_norm = 1.0
             let found = Held::of(&[6, 4, 2], &[], &session, n_ranks, [8, 2], in_bf16);
             [found.bytes, found.giving_bytes]
         };
-        // Gradient and moments; with a total for lanes; in bf16 a master and half a gradient besides. One lane has several passes: a
-        // gradient of the largest tensor is there before it is added. An update makes three numbers for each of its weights.
+        // Gradient and moments; with a total for lanes; in bf16 a master and half a gradient besides; and a
+        // gradient of the largest tensor before it is added. An update makes three numbers for each of its weights.
         assert_eq!(states(1, "zero2", 1, false), [3 * 48 + 24, 3 * 24]);
         // Two ranks' buckets of all there is, and what one sends.
-        assert_eq!(states(4, "none", 2, false), [4 * 48, 3 * 48]);
-        assert_eq!(states(4, "zero2", 1, true), [4 * 48 + 48 + 24, 3 * 24]);
+        assert_eq!(states(4, "none", 2, false), [4 * 48 + 24, 3 * 48]);
+        assert_eq!(states(4, "zero2", 1, true), [4 * 48 + 48 + 24 + 24, 3 * 24]);
         // The gradient of all, and total and moments of a half; when all of it has been sent as much comes.
         assert_eq!(states(4, "zero2", 2, false), [48 + 3 * 24, 48 + LITTLE]);
         // Four passes in four lanes are added up by owners alone, who have half a number for each, until it is sent.
@@ -256,7 +250,10 @@ max_grad_norm = 1.0
         };
         // Gradients and two moments; with a total for lanes, and in bf16 a master and half a gradient besides.
         assert_eq!(held(1, "none", 1, false), [48 + 2 * 16 + 16, 3 * 16]);
-        assert_eq!(held(4, "none", 1, true), [2 * 48 + 24 + 3 * 16, 3 * 16]);
+        assert_eq!(
+            held(4, "none", 1, true),
+            [2 * 48 + 24 + 3 * 16 + 16, 3 * 16]
+        );
         // The gradient of all, the total of a half, and moments.
         assert_eq!(held(4, "zero2", 2, false), [48 + 24 + 2 * 16, 48 + LITTLE]);
         // Of which a lane of one pass has bf16 alone.

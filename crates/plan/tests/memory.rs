@@ -372,7 +372,7 @@ fn ranks_hold_what_their_plan_says(devices: &PretendCuda, folder: &Path) {
 }
 
 /// Where weights and what the optimizer has of them are nearly all that a rank holds, its plan is right within a tenth, whatever ranks
-/// share out and however passes fall on lanes.
+/// share out.
 #[test]
 fn a_plan_of_ranks_that_train_a_large_base_is_right_within_a_tenth() {
     let devices = PretendCuda::take();

@@ -19,7 +19,8 @@ pub struct DealtPasses {
     pub in_bf16: bool,
 }
 
-/// Most bytes of gradients and of their totals that a rank has on its device, what is on its way included.
+/// Most bytes of gradients and of their totals that a rank has on its device, what is on its way included, and where weights of blocks are
+/// shared out these too while they are on theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GradientRoom {
     /// While passes are computed.
@@ -69,6 +70,8 @@ struct OfGroup {
     group: usize,
     /// Gradients when its weights are brought for its backward pass.
     standing: u64,
+    /// What is on its way at most while they are.
+    brought: u64,
     exchanges: Vec<Exchanged>,
 }
 
@@ -83,8 +86,8 @@ struct Exchanged {
     sent: u64,
     /// What is left.
     left: u64,
-    /// Values of the largest stretch.
-    largest: u64,
+    /// Values that are on their way at most when weights are brought in it: a rank's own, those of all, and the copy of a stretch.
+    brought: u64,
 }
 
 impl<'a> Update<'a> {
@@ -119,9 +122,12 @@ impl<'a> Update<'a> {
                 most = exchanged.most.max(most);
                 exchanged.most_from_here = most;
             }
+            let brought = of_exchanges.iter().map(|exchanged| exchanged.brought).max();
             OfGroup {
                 group,
                 standing,
+                // They are read in the kind that gradients are given in.
+                brought: passes.given() * brought.unwrap_or(0),
                 exchanges: of_exchanges,
             }
         });
@@ -141,10 +147,10 @@ impl<'a> Update<'a> {
             .collect();
         let own = (0..sizes.len()).filter(|&tensor| begun[tensor]);
         let mut totals: u64 = own.map(|tensor| F32 * sizes[tensor]).sum();
-        let brought = |group: &OfGroup| self.brought(group, rank);
         let blocks = self.groups.iter().filter(|of_group| of_group.group != REST);
+        let brought = blocks.map(|of_group| of_group.brought).max();
         let mut room = GradientRoom {
-            in_passes: self.before + totals + blocks.map(brought).max().unwrap_or(0),
+            in_passes: self.before + totals + brought.unwrap_or(0),
             after_passes: 0,
         };
         for of_group in &self.groups {
@@ -152,9 +158,8 @@ impl<'a> Update<'a> {
             let place = if group == REST {
                 &mut room.after_passes
             } else {
-                room.in_passes = room
-                    .in_passes
-                    .max(of_group.standing + totals + brought(of_group));
+                let bringing = of_group.standing + totals + of_group.brought;
+                room.in_passes = room.in_passes.max(bringing);
                 &mut room.in_passes
             };
             for (number, exchanged) in of_group.exchanges.iter().enumerate() {
@@ -182,18 +187,6 @@ impl<'a> Update<'a> {
         }
         room
     }
-
-    /// What is on its way to a rank at most while the weights of a block are brought, which are read as gradients are given: its own,
-    /// those of all, and a copy of one stretch.
-    fn brought(&self, of_group: &OfGroup, rank: usize) -> u64 {
-        let of_exchange = |number: usize| {
-            let mine = values_of(self.exchanges.owned(of_group.group, rank, number));
-            let exchanged = &of_group.exchanges[number];
-            mine + exchanged.sent / F32 + exchanged.largest
-        };
-        let numbers = (0..of_group.exchanges.len()).map(of_exchange).max();
-        self.passes.given() * numbers.unwrap_or(0)
-    }
 }
 
 impl Exchanged {
@@ -204,7 +197,8 @@ impl Exchanged {
         gradients: &mut u64,
         of_ranks: impl Iterator<Item = &'a [Stretch]>,
     ) -> Self {
-        let (mut most, mut sent, mut largest) = (0, 0, 0);
+        let (mut most, mut sent) = (0, 0);
+        let (mut largest, mut most_of_rank) = (0, 0);
         for stretches in of_ranks {
             for stretch in stretches.iter().filter(|stretch| stretch.first == 0) {
                 let size = sizes[stretch.parameter];
@@ -218,6 +212,7 @@ impl Exchanged {
             largest = stretches
                 .iter()
                 .fold(largest, |most, stretch| most.max(stretch.n as u64));
+            most_of_rank = values_of(stretches).max(most_of_rank);
             sent += F32 * values_of(stretches);
             most = most.max(*gradients + sent);
             for stretch in stretches {
@@ -232,7 +227,7 @@ impl Exchanged {
             most_from_here: most,
             sent,
             left: *gradients,
-            largest,
+            brought: most_of_rank + sent / F32 + largest,
         }
     }
 }

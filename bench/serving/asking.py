@@ -19,10 +19,10 @@ def body(model: str, images: list, **more) -> bytes:
     return json.dumps({"model": model, "messages": [{"role": "user", "content": content}], **more}).encode()
 
 
-async def opened(port: int, content: bytes) -> tuple:
+async def opened(port: int, content: bytes, path: str = "/v1/chat/completions") -> tuple:
     """A connection on which a question was asked, and the status of its answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = f"POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     writer.write(head.encode() + content)
     status = await reader.readline()
     if not status.startswith(b"HTTP/1."):
@@ -30,9 +30,9 @@ async def opened(port: int, content: bytes) -> tuple:
     return reader, writer, int(status.split()[1])
 
 
-async def whole(port: int, content: bytes) -> tuple[int, dict]:
+async def whole(port: int, content: bytes, path: str = "/v1/chat/completions") -> tuple[int, dict]:
     """Status and answer of a question that is no stream."""
-    reader, writer, status = await opened(port, content)
+    reader, writer, status = await opened(port, content, path)
     said = await reader.read()
     writer.close()
     return status, json.loads(said.partition(b"\r\n\r\n")[2])

@@ -109,11 +109,11 @@ def serving(command: list):
         server.wait()
 
 
-def of_candor(bench: Bench):
+def of_candor(bench: Bench, *more):
     limits = ["--max-waiting", 512, "--connections-per-address", 512, "--batch-rows", BATCH_ROWS]
     # As the other holds its weights.
     limits += ["--precision", "f32", "--device", "cpu"]
-    return serving([CANDOR, "serve", bench.model, "--name", NAME, "--listen", "127.0.0.1:0", "--json", *limits])
+    return serving([CANDOR, "serve", bench.model, "--name", NAME, "--listen", "127.0.0.1:0", "--json", *limits, *more])
 
 
 def of_transformers(bench: Bench):

@@ -66,8 +66,8 @@ impl InBlocks {
         }
     }
 
-    /// The memory of a run, where `memory` has all weights on every rank and everything else as it is. `training` is what a pass takes besides, `looks`
-    /// says whether held-out conversations are looked at, and `read_bytes` what passes read of a weight.
+    /// The memory of a run, where `memory` has all weights on every rank and everything else as it is. `training` is what a pass
+    /// takes besides, `looks` says whether held-out conversations are looked at, and `read_bytes` what passes read of a weight.
     ///
     /// All weights are here between updates, when no gradients are: at the start, in evaluations and at the end.
     pub(crate) fn memory(

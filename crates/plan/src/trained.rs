@@ -221,8 +221,8 @@ max_grad_norm = 1.0
             let found = Held::of(&[6, 4, 2], &[], &session, n_ranks, [8, 2], in_bf16);
             [found.bytes, found.giving_bytes]
         };
-        // Gradient and moments; with a total for lanes; in bf16 a master and half a gradient besides; and a
-        // gradient of the largest tensor before it is added. An update makes three numbers for each of its weights.
+        // Gradient and moments; with a total for lanes; in bf16 a master and half a gradient besides; and a gradient of
+        // the largest tensor before it is added. An update makes three numbers for each of its weights.
         assert_eq!(states(1, "zero2", 1, false), [3 * 48 + 24, 3 * 24]);
         // Two ranks' buckets of all there is, and what one sends.
         assert_eq!(states(4, "none", 2, false), [4 * 48 + 24, 3 * 48]);

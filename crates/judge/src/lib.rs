@@ -23,6 +23,7 @@ mod chat;
 pub mod choice;
 pub mod clock;
 pub mod compare;
+mod double_words;
 mod error;
 pub mod feedback;
 pub mod figures;

@@ -2,8 +2,7 @@
 //! COCO's.
 //!
 //! The table is the one that CHAIR and Object-HalBench publish: a line for each kind, its name first, then other words for it. Two words
-//! that stand together and are a term are read before single ones; a young animal is its kind, a home plate no plate, a bow tie a
-//! tie, a toilet's seat no chair.
+//! that stand together and are a term, or are read as one ([`crate::double_words`]), are read before single ones.
 //!
 //! # Reference
 //! The official script (RLAIF-V, `eval_gpt_obj_halbench.py`) lemmatises the words of a text with WordNet and those of an object with
@@ -11,33 +10,19 @@
 //! script takes the nouns that stand together, told by spaCy's tagger; here such an object counts where it is a term as a whole or holds
 //! one of two words. Punctuation parts words ([`crate::phrases`]).
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use candor_data::formats::text;
-
-use crate::JudgeError;
-use crate::objects;
-
-/// Animals of which "baby" and "adult" say nothing of the kind.
-const ANIMALS: [&str; 12] = [
-    "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe",
-    "animal", "cub",
-];
+use crate::objects::{self, Synonyms};
+use crate::{JudgeError, double_words};
 
 /// The words for kinds of objects.
 #[derive(Debug)]
-pub(crate) struct Terms {
-    /// Term to kind; the words of a term are in the singular, with a blank between them.
-    kinds: HashMap<String, String>,
-    /// Two words that are read together, and what they are read as.
-    pairs: HashMap<String, String>,
-}
+pub(crate) struct Terms(Synonyms);
 
 /// Words that are read as one.
 enum Piece<'a> {
     /// Two of them, as what they are read as.
-    Pair(&'a str),
+    Pair(String),
     /// One, as it is.
     Word(&'a str),
 }
@@ -48,58 +33,41 @@ impl Terms {
     /// # Errors
     /// The file cannot be read, or a term stands for two kinds.
     pub(crate) fn read(path: &Path) -> Result<Self, JudgeError> {
-        Self::parse(path, &text::read(path, &objects::FORMAT)?)
-    }
-
-    fn parse(path: &Path, text: &str) -> Result<Self, JudgeError> {
-        let terms = objects::table(path, text)?.into_iter();
-        let joined = terms.map(|(words, kind)| (words.join(" "), kind));
-        let kinds: HashMap<String, String> = joined.collect();
-        let of_two = kinds.keys().filter(|term| term.split(' ').count() == 2);
-        let mut pairs: HashMap<String, String> =
-            of_two.map(|term| (term.clone(), term.clone())).collect();
-        let mut read_as = |pair: String, word: &str| pairs.insert(pair, word.to_owned());
-        for animal in ANIMALS {
-            read_as(format!("baby {animal}"), animal);
-            read_as(format!("adult {animal}"), animal);
-        }
-        for vehicle in ["jet", "train"] {
-            read_as(format!("passenger {vehicle}"), vehicle);
-        }
-        for (pair, word) in [
-            ("home plate", "home plate"),
-            ("train track", "train track"),
-            ("bow tie", "tie"),
-            ("toilet seat", "toilet"),
-        ] {
-            read_as(pair.to_owned(), word);
-        }
-        Ok(Self { kinds, pairs })
+        Synonyms::read(path).map(Self)
     }
 
     /// The kind that a word stands for.
     pub(crate) fn kind(&self, word: &str) -> Option<&str> {
-        self.kinds.get(word).map(String::as_str)
+        self.0.kind(word)
     }
 
-    /// The kind of that name or term, as COCO's categories have it.
-    pub(crate) fn kind_of_category(&self, name: &str) -> Option<&str> {
-        self.kind(&words(name).join(" "))
+    /// The kind that one of COCO's categories stands for.
+    ///
+    /// # Errors
+    /// No line of the table has it.
+    pub(crate) fn kind_of_category(&self, name: &str) -> Result<&str, JudgeError> {
+        self.0.kind_of_category(name)
     }
 
     /// The words of a stretch in pieces: two that are read together, or one.
-    fn pieces<'a>(&'a self, words: &'a [String]) -> Vec<Piece<'a>> {
-        let (mut pieces, mut at) = (Vec::new(), 0);
-        while at < words.len() {
-            let two = &words[at..words.len().min(at + 2)];
-            let pair = self.pairs.get(&two.join(" "));
-            pieces.push(match pair {
-                Some(read_as) => Piece::Pair(read_as),
-                None => Piece::Word(&words[at]),
-            });
-            at += if pair.is_some() { 2 } else { 1 };
+    fn pieces<'a>(&self, words: &'a [String]) -> Vec<Piece<'a>> {
+        let (mut pieces, mut rest) = (Vec::new(), words);
+        while let Some(word) = rest.first() {
+            let pair = self.pair(rest);
+            let n = if pair.is_some() { 2 } else { 1 };
+            rest = &rest[n..];
+            pieces.push(pair.map_or(Piece::Word(word), Piece::Pair));
         }
         pieces
+    }
+
+    /// What the first two words are read as, where they are read together.
+    fn pair(&self, words: &[String]) -> Option<String> {
+        if let Some(word) = double_words::read_as(words) {
+            return Some(word.to_owned());
+        }
+        let both = words.get(..2)?.join(" ");
+        self.kind(&both).is_some().then_some(both)
     }
 
     /// The terms of a text in their order, each as often as it is said.
@@ -107,8 +75,10 @@ impl Terms {
         let mut found = Vec::new();
         for words in objects::words(text) {
             for piece in self.pieces(&words) {
-                let (Piece::Pair(word) | Piece::Word(word)) = piece;
-                found.push(word.to_owned());
+                found.push(match piece {
+                    Piece::Pair(word) => word,
+                    Piece::Word(word) => word.to_owned(),
+                });
             }
         }
         self.terms(found)
@@ -121,7 +91,7 @@ impl Terms {
             let words = words(object);
             let pieces = self.pieces(&words).into_iter();
             let pairs = pieces.filter_map(|piece| match piece {
-                Piece::Pair(read_as) => Some(read_as.to_owned()),
+                Piece::Pair(read_as) => Some(read_as),
                 Piece::Word(_) => None,
             });
             let mut of_two: Vec<String> = pairs.collect();
@@ -139,10 +109,8 @@ impl Terms {
 
     /// Those of the words that stand for a kind; a seat beside a toilet is the toilet's.
     fn terms(&self, mut words: Vec<String>) -> Vec<String> {
-        if words.iter().any(|word| word == "toilet") {
-            words.retain(|word| word != "seat");
-        }
-        words.retain(|word| self.kinds.contains_key(word));
+        double_words::without_toilet_seats(&mut words);
+        words.retain(|word| self.kind(word).is_some());
         words
     }
 }
@@ -174,7 +142,7 @@ mod tests {
                          wine glass\ndining table, table, desk\noven, stove, stove top oven\nskis, ski\nscissors\n";
 
     fn terms() -> Terms {
-        Terms::parse(Path::new("synonyms.txt"), TABLE).unwrap()
+        Terms(Synonyms::parse(Path::new("synonyms.txt"), TABLE).unwrap())
     }
 
     #[test]
@@ -214,11 +182,6 @@ mod tests {
         assert_eq!(found(&["stove top oven"]), ["stove top oven"]);
         assert_eq!(found(&["toilet", "seat"]), ["toilet"]);
         assert_eq!(terms().kind("puppy"), Some("dog"));
-        assert_eq!(
-            terms().kind_of_category("dining table"),
-            Some("dining table")
-        );
-        assert_eq!(terms().kind_of_category("spoon"), None);
     }
 
     #[test]
@@ -243,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_term_of_two_kinds_is_refused() {
-        let error = Terms::parse(Path::new("s.txt"), "dog, pet\ncat, pets\n").unwrap_err();
+        let error = Synonyms::parse(Path::new("s.txt"), "dog, pet\ncat, pets\n").unwrap_err();
         let message = error.to_string();
         assert!(
             message.contains("line 2") && message.contains("pets"),

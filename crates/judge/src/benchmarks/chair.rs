@@ -75,6 +75,14 @@ impl Finder {
             Self::Truth(truth) => truth.mentioned(text),
         }
     }
+
+    /// The kind that one of COCO's categories stands for.
+    fn kind(&self, category: &str) -> Result<String, JudgeError> {
+        match self {
+            Self::Table(synonyms) => synonyms.kind_of_category(category).map(str::to_owned),
+            Self::Truth(_) => Ok(category.to_owned()),
+        }
+    }
 }
 
 impl Chair {
@@ -98,8 +106,9 @@ impl Chair {
             .map(|image| (image.file_name.as_str(), image.id.to_string()))
             .collect();
         let (mut items, mut present) = (Vec::new(), Vec::new());
+        let kind = |category: &str| finder.kind(category);
         let mentioned = |text: &str| finder.mentioned(text);
-        let all = objects::present(&instances, captions.as_ref(), mentioned);
+        let all = objects::present(&instances, captions.as_ref(), kind, mentioned)?;
         for (image, objects) in limited(Vec::from_iter(all), files) {
             items.push(Item {
                 id: image.clone(),

@@ -117,7 +117,7 @@ impl Asked {
             let name = names.get(&row.image_id).ok_or_else(|| unknown(&boxes))?;
             let said = captions.get(name).ok_or_else(|| unknown(&told))?;
             let seen = objects.get(name).map_or(&[][..], Vec::as_slice);
-            present.push(kinds(&terms, &table, seen, said)?);
+            present.push(kinds(&terms, seen, said)?);
             let number = row.image_id.to_string();
             items.push(Item {
                 id: number.clone(),
@@ -173,19 +173,10 @@ impl Asked {
 }
 
 /// The kinds that are in an image: those of its boxes, and those that people say.
-fn kinds(
-    terms: &Terms,
-    table: &Path,
-    boxed: &[&str],
-    said: &[&str],
-) -> Result<BTreeSet<String>, JudgeError> {
+fn kinds(terms: &Terms, boxed: &[&str], said: &[&str]) -> Result<BTreeSet<String>, JudgeError> {
     let mut kinds = BTreeSet::new();
     for category in boxed {
-        let kind = terms.kind_of_category(category).ok_or_else(|| {
-            let problem = format!("no line of it has COCO's category {category:?}");
-            JudgeError::unfit(table, problem, "give the whole table of synonyms")
-        })?;
-        kinds.insert(kind.to_owned());
+        kinds.insert(terms.kind_of_category(category)?.to_owned());
     }
     for caption in said {
         let found = terms.in_text(caption);

@@ -6,7 +6,7 @@ use candor_judge::benchmarks::Files;
 use candor_judge::results::Scored;
 use candor_judge::score::score;
 use candor_judge::settings::Templates;
-use candor_judge::{Benchmark, Results, Run};
+use candor_judge::{Benchmark, JudgeError, Results, Run};
 use serde_json::json;
 
 use crate::scripted::{Sheet, file, near, run, value};
@@ -296,6 +296,47 @@ fn chair_counts_objects_that_are_neither_boxed_nor_captioned() {
         .unwrap_err()
         .to_string();
     assert!(message.contains("\"9\""), "{message}");
+}
+
+/// An image with one box, and one description of it.
+fn boxed(folder: &Path, category: &str, table: &str, said: &str) -> Result<Scored, JudgeError> {
+    let instances = json!({
+        "images": [{"id": 7, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": category}],
+        "annotations": [{"id": 1, "image_id": 7, "category_id": 1, "bbox": [0, 0, 1, 1]}],
+    });
+    let files = Files {
+        questions: vec![file(folder, "instances.json", &instances.to_string())],
+        synonyms: Some(file(folder, "synonyms.txt", table)),
+        ..Files::default()
+    };
+    let answers = json!([{"image_id": 7, "caption": said}]);
+    let answers = file(folder, "answers.json", &answers.to_string());
+    score(Benchmark::Chair, &files, &[answers], None, 0).map(|(_, scored)| scored)
+}
+
+#[test]
+fn chair_takes_no_young_animal_for_a_person() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = "person, baby, adult\nelephant\n";
+    let scored = boxed(dir.path(), "elephant", table, "A baby elephant stands.").unwrap();
+    near(value(&scored, "objects"), 1.0);
+    near(value(&scored, "chair_i"), 0.0);
+    near(value(&scored, "chair_s"), 0.0);
+    near(value(&scored, "recall"), 1.0);
+    near(value(&scored, "object_f1"), 1.0);
+}
+
+#[test]
+fn chairs_boxes_are_kinds_by_the_table_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let scored = boxed(dir.path(), "couch", "sofa, couch\n", "A couch.").unwrap();
+    near(value(&scored, "chair_i"), 0.0);
+    near(value(&scored, "recall"), 1.0);
+    let refused = boxed(dir.path(), "couch", "person\n", "A couch.");
+    let message = refused.unwrap_err().to_string();
+    for part in ["synonyms.txt", "\"couch\""] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
 }
 
 /// Questions and answers of POPE, one image each.

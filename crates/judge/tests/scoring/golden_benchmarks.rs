@@ -1,4 +1,4 @@
-//! AMBER, HallusionBench, MME and Object-HalBench over thousands of made-up replies, scored as plain Python does:
+//! AMBER, HallusionBench, MME, Object-HalBench and CHAIR over thousands of made-up replies, scored as plain Python does:
 //! `parity/fixtures/benchmarks.py`.
 
 use std::collections::BTreeMap;
@@ -294,4 +294,23 @@ fn object_hal_bench_counts_words_and_extracted_objects() {
     let told = answers(dir.path(), "long.jsonl", &long);
     let judged = recited(Benchmark::ObjectHalBench, &files, &[told], &lists);
     golden.holds("object_hal_bench", "", |name| value(&judged, name));
+}
+
+#[test]
+fn chair_counts_kinds_once_by_the_same_words() {
+    let golden = Golden::open();
+    let dir = tempfile::tempdir().unwrap();
+    let of_boxes = object_hal_bench(&golden, dir.path());
+    let files = Files {
+        questions: of_boxes.references.into_iter().collect(),
+        synonyms: of_boxes.synonyms,
+        ..Files::default()
+    };
+    let replies = golden.replies("objects", 6, " ").into_iter().enumerate();
+    let said: Vec<Value> = replies
+        .map(|(i, text)| json!({"image_id": i, "caption": text}))
+        .collect();
+    let told = file(dir.path(), "said.json", &Value::from(said).to_string());
+    let scored = scored(Benchmark::Chair, &files, &[told]);
+    golden.holds("chair", "", |name| value(&scored, name));
 }

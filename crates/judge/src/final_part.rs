@@ -1,6 +1,7 @@
-//! The part of an answer that answers, where a model reasons first or was asked to mark it.
+//! The part of an answer that answers, where a model reasons first or was asked to mark it; and of a judge's reply that replies.
 //!
-//! Reasoning between `<think>` and `</think>` is left out. If something stands in `<answer>…</answer>` or in LaTeX's
+//! Reasoning between `<think>` and `</think>` is left out, of answers and of replies, which a server may send with the thoughts
+//! in them; every reader of a judge's words begins with [`without_reasoning`]. If something stands in `<answer>…</answer>` or in LaTeX's
 //! `\boxed{…}`, that alone is the answer; several of them are several answers.
 
 /// The parts; one, the whole of it, for an ordinary answer.
@@ -18,13 +19,14 @@ pub(crate) fn final_parts(answer: &str) -> Vec<&str> {
 }
 
 /// What follows the reasoning; nothing where it does not end.
-fn without_reasoning(answer: &str) -> &str {
+#[must_use]
+pub(crate) fn without_reasoning(answer: &str) -> &str {
     match (find(answer, "</think>"), find(answer, "<think>")) {
         (Some(_), _) => answer
             .rmatch_indices('>')
             .map(|(at, _)| &answer[..=at])
             .find(|text| text.len() >= 8 && ends_with(text, "</think>"))
-            .map_or(answer, |thought| &answer[thought.len()..]),
+            .map_or(answer, |thought| answer[thought.len()..].trim_start()),
         (None, Some(at)) => &answer[..at],
         (None, None) => answer,
     }
@@ -82,8 +84,8 @@ mod tests {
     fn what_is_marked_as_the_answer_is_the_answer() {
         for (answer, expected) in [
             ("B", vec!["B"]),
-            ("<think>A or B?</think>\nB", vec!["\nB"]),
-            ("A, no <b></THINK> B", vec![" B"]),
+            ("<think>A or B?</think>\nB", vec!["B"]),
+            ("A, no <b></THINK> B", vec!["B"]),
             ("<think>A or", vec![""]),
             ("It is <answer>B</answer>.", vec!["B"]),
             ("<Answer>B", vec!["B"]),

@@ -7,6 +7,7 @@
 //! A judge's reply without marks on its first line counts apart and in no mean. The official script reads a little less
 //! ([`official_pair`]) and counts what it cannot read as −1 and −1.
 
+use crate::final_part::without_reasoning;
 use crate::marks::Scale;
 use crate::mmhal::MAX_SCORE;
 
@@ -17,11 +18,11 @@ const SCALE: Scale = Scale {
     is_whole: false,
 };
 
-/// The marks on the first line of a judge's reply, reference first: two numbers from 0 to 10, as "8" or "8/10",
-/// separated by blanks or a comma. `None` when the line holds anything else.
+/// The marks on the first line of a judge's reply, what it thinks in `<think>` left out, reference first: two numbers from 0 to
+/// 10, as "8" or "8/10", separated by blanks or a comma. `None` when the line holds anything else.
 #[must_use]
 pub fn parse_pair(reply: &str) -> Option<[f64; 2]> {
-    let line = reply.lines().next()?.replace(',', " ");
+    let line = without_reasoning(reply).lines().next()?.replace(',', " ");
     let mut marks = line.split_whitespace().map(|word| SCALE.whole_mark(word));
     let pair = [marks.next()??, marks.next()??];
     marks.next().is_none().then_some(pair)
@@ -74,6 +75,9 @@ mod tests {
             ("8-9 7", None),
             ("8 or 9", None),
             ("8 1e1", None),
+            ("<think>\n5 5?\n</think>\n\n8 7\nWell.", Some([8.0, 7.0])),
+            ("5 5\n</think>\nIt is good.", None),
+            ("<think>\n5 5", None),
             ("", None),
         ] {
             assert_eq!(parse_pair(reply), expected, "{reply:?}");

@@ -4,6 +4,7 @@
 //! The official script takes a reply without exactly one rating for a hallucination with score 0; its numbers stand beside
 //! those by candor's own rule, which leaves such replies out and counts them.
 
+use crate::final_part::without_reasoning;
 use crate::marks::Scale;
 
 pub use candor_data::formats::ratings::{HALLUCINATED_BELOW, MAX_RATING as MAX_SCORE};
@@ -29,9 +30,10 @@ const SCALE: Scale = Scale {
 /// marks and emphasis before it left aside, and where no line begins with one, the only rating anywhere. A judge that
 /// quotes a rating out of the answer before it, or weighs two in a sentence, is read by this rule and not by the
 /// official one. What is no whole number from 0 to 6, or more than one ([`Scale::mark_before_words`]), is no rating, and
-/// a reply that has such a thing in the rating's place is not read.
+/// a reply that has such a thing in the rating's place is not read. What a judge thinks in `<think>` is no rating.
 #[must_use]
 pub fn read_rating(reply: &str) -> Option<u8> {
+    let reply = without_reasoning(reply);
     let beginning: Vec<&str> = reply
         .lines()
         .filter_map(|line| {
@@ -112,6 +114,9 @@ mod tests {
             ("rating:1.", Some(1)),
             ("Ratings: 4", None),
             ("Ratinä: 4", None),
+            ("<think>\nMaybe\nRating: 4\nbut the cat", None),
+            ("<think>\nRating: 3?\n</think>\nRating: 1", Some(1)),
+            ("<think>\nRating: 3\n</think>\nI cannot tell.", None),
             ("", None),
         ] {
             assert_eq!(read_rating(reply), expected, "{reply:?}");

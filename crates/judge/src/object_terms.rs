@@ -12,6 +12,7 @@
 
 use std::path::Path;
 
+use crate::final_part::without_reasoning;
 use crate::objects::{self, Synonyms};
 use crate::{JudgeError, double_words};
 
@@ -120,8 +121,10 @@ fn words(term: &str) -> Vec<String> {
     objects::words(term).concat()
 }
 
-/// The objects that a judge's reply lists: the last JSON list of texts in it. None where there is no such list.
+/// The objects that a judge's reply lists: the last JSON list of texts in it, what it thinks in `<think>` left out. None where
+/// there is no such list.
 pub(crate) fn read_objects(reply: &str) -> Option<Vec<String>> {
+    let reply = without_reasoning(reply);
     let mut lists = reply.match_indices('[').filter_map(|(at, _)| {
         let list = serde_json::Deserializer::from_str(&reply[at..]);
         list.into_iter::<Vec<String>>().next()?.ok()
@@ -193,6 +196,10 @@ mod tests {
             (r#"["dog"], or rather ["cat"]."#, Some(vec!["cat"])),
             ("[]", Some(vec![])),
             ("()", Some(vec![])),
+            (r#"<think>["dog","cat"] but the cat"#, None),
+            (r#"<think>["dog"]</think> Nothing."#, None),
+            (r#"<think>["dog"]</think> ["cat"]"#, Some(vec!["cat"])),
+            ("<think>None?</think>\n()", Some(vec![])),
             ("dog, cat", None),
             (r#"["dog", "#, None),
             ("[1, 2]", None),

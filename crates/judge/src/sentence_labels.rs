@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::budget::Tokens;
 use crate::feedback::{asked, known, shown_from};
+use crate::final_part::without_reasoning;
 use crate::request::{Request, files};
 use crate::template::Template;
 use crate::{ChatJudge, Cost, Identity, Judge as _, JudgeError, Settings};
@@ -231,7 +232,7 @@ fn majority(said: &[Option<Label>]) -> Option<Label> {
         .find(says)
 }
 
-/// What the line `Sentence: …` of a reply says, if all such lines say the same.
+/// What the line `Sentence: …` of a reply says, if all such lines say the same; what a judge thinks in `<think>` says nothing.
 fn read(reply: &str) -> Option<Label> {
     let around = |c: char| c.is_whitespace() || "-*#>_`\"'“”.()[]".contains(c);
     let line = |line: &str| {
@@ -247,6 +248,7 @@ fn read(reply: &str) -> Option<Label> {
             _ => None,
         })
     };
+    let reply = without_reasoning(reply);
     let mut said: Vec<Option<Label>> = reply.lines().filter_map(line).collect();
     said.dedup();
     match said[..] {
@@ -268,6 +270,11 @@ mod tests {
             ("Sentence: false\nSentence: clean", None),
             ("Sentence: false or clean", None),
             ("The sentence is false.", None),
+            ("<think>\nSentence: clean\nbut", None),
+            (
+                "<think>\nSentence: clean\n</think>\nSentence: false",
+                Some(Label::False),
+            ),
             ("", None),
         ] {
             assert_eq!(read(reply), expected, "{reply}");

@@ -1,9 +1,12 @@
 //! What a judge of two answers says: the lines that its reply ends with.
 //!
 //! A line counts by its beginning, list marks and emphasis aside, in any case of letters; the word behind it must be one of
-//! those that were offered and nothing else. A question that two lines answer differently is not answered.
+//! those that were offered and nothing else. A question that two lines answer differently is not answered. What a judge thinks in
+//! `<think>` is no part of its reply.
 
 use candor_data::{Side, Verdict};
+
+use crate::final_part::without_reasoning;
 
 /// What a reply says of the answer that is shown as A, the first, and the one shown as B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,7 @@ impl Vote {
 
 /// Reads a reply.
 pub(super) fn read(reply: &str) -> Vote {
+    let reply = without_reasoning(reply);
     let fewer = answered(reply, "fewer hallucinations:", |word| match word {
         "a" => Some(Verdict::First),
         "b" => Some(Verdict::Second),
@@ -114,6 +118,16 @@ mod tests {
                 first,
             ),
             ("A has fewer hallucinations: A", None, None),
+            (
+                "<think>\nFewer hallucinations: A\nMore helpful: A\nunless",
+                None,
+                None,
+            ),
+            (
+                "<think>\nFewer hallucinations: A\n</think>\nFewer hallucinations: B\nMore helpful: B",
+                b,
+                second,
+            ),
             ("", None, None),
         ] {
             let vote = read(reply);

@@ -160,7 +160,7 @@ impl Term {
                 checked(problem)
             })
             .required();
-        let meaning = "Where the term's number comes from: `letter`, `yes_no` and `exact` are 1 for the right answer and 0 for others, `objects` is the precision or F1 of the objects that are mentioned, `tokens` the length, `judge` a model's rating over the highest there is, `command` and `http` what your own function says, `segments` in `candor rl` what a reward model of rated sentences says of each.";
+        let meaning = "Where the term's number comes from: `letter`, `yes_no` and `exact` are 1 for the right answer and 0 for others, `objects` is the precision or F1 of the objects that are mentioned where neither a letter nor yes or no is the answer, `tokens` the length, `judge` a model's rating over the highest there is, `command` and `http` what your own function says, `segments` in `candor rl` what a reward model of rated sentences says of each.";
         let read = r
             .one_of(&format!("{table}.kind"), &KINDS, meaning)
             .required();
@@ -200,7 +200,7 @@ fn objects(r: &mut Reader, table: &str) -> Source {
         instances: r
             .path(
                 &format!("{table}.instances"),
-                "COCO instances of all images of the prompts.",
+                "COCO instances of the images of all prompts of `caption_type` 1.",
             )
             .required(),
         captions: r

@@ -5,10 +5,11 @@
 //! | `letter` | 1 if [`choice::read`] finds the right letter, else 0 | `caption_type` 2 to 5 |
 //! | `yes_no` | 1 if [`yes_no::read`] finds the right one, else 0 | `caption_type` 6 and 7 |
 //! | `exact` | 1 if response and data set's answer are equal but for case, blanks, and marks around them, else 0 | prompts with an answer |
-//! | `objects` | precision or F1 of the objects that are mentioned | prompts about an image |
+//! | `objects` | precision or F1 of the objects that are mentioned | prompts of `caption_type` 1 about an image |
 //! | `tokens` | tokens / `per` | all |
 //!
-//! The texts of options stand in the question's own words, so `letter` reads letters alone.
+//! The texts of options stand in the question's own words, so `letter` reads letters alone. Where a letter, yes or no is the answer,
+//! `objects` says nothing: it would pay for objects that nobody asked about.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -84,6 +85,7 @@ impl Rule {
         told.n_prompts += 1;
         told.applies = told.applies || self.of(prompt).is_some();
         if let Self::Objects { annotations, .. } = self
+            && prompt.answer_type == AnswerType::General
             && let Some(image) = prompt.image.filter(|image| !annotations.knows(image))
         {
             told.n_unknown += 1;
@@ -119,7 +121,7 @@ impl Rule {
             Self::Letter => "prompts of caption_type 2 to 5",
             Self::YesNo => "prompts of caption_type 6 or 7",
             Self::Exact => "prompts that are followed by an answer",
-            Self::Objects { .. } => "prompts about an image",
+            Self::Objects { .. } => "prompts of caption_type 1 about an image",
             Self::Tokens(_) => "a prompt",
         }
     }
@@ -152,7 +154,7 @@ impl Rule {
                 annotations,
                 measure,
                 ..
-            } => {
+            } if response.answer_type == AnswerType::General => {
                 let found = annotations.found(response.image?, response.answer)?;
                 let right = (found.mentioned - found.hallucinated.len()) as f64;
                 let (part, whole) = match measure {
@@ -161,6 +163,7 @@ impl Rule {
                 };
                 Some(if whole == 0 { 1.0 } else { part / whole as f64 })
             }
+            Self::Objects { .. } => None,
             Self::Tokens(per) => Some(response.n_tokens as f64 / per),
         }
     }
@@ -284,5 +287,23 @@ mod tests {
             ..response("It is sunny.", AnswerType::General)
         };
         assert_eq!(rule(f1, None).of(&without), Some(1.0));
+
+        // What answers by a letter, yes or no is not paid for its objects, and its image need not be known.
+        let of = |answer, answer_type| rule(f1, None).of(&response(answer, answer_type));
+        assert_eq!(of("A dog.", AnswerType::General), Some(1.0));
+        let decided = [
+            ("Yes. A dog.", AnswerType::Yes),
+            ("No. A dog.", AnswerType::No),
+            ("B. A dog.", AnswerType::Option(Choice::B)),
+        ];
+        for (answer, answer_type) in decided {
+            assert_eq!(of(answer, answer_type), None, "{answer}");
+        }
+        let other = Answered {
+            image: Some("c.jpg"),
+            ..response("", AnswerType::Yes)
+        };
+        let message = refused(&rule(f1, None), "objects", &other);
+        assert!(message.contains("none of the 1 prompts"), "{message}");
     }
 }

@@ -1,8 +1,8 @@
 //! The part of an answer that answers, where a model reasons first or was asked to mark it; and of a judge's reply that replies.
 //!
 //! Reasoning between `<think>` and `</think>` is left out, of answers and of replies, which a server may send with the thoughts
-//! in them; every reader of a judge's words begins with [`without_reasoning`]. If something stands in `<answer>…</answer>` or in LaTeX's
-//! `\boxed{…}`, that alone is the answer; several of them are several answers.
+//! in them; every reader of a judge's words begins with [`without_reasoning`]. If something stands in `<answer>…</answer>` or
+//! in LaTeX's `\boxed{…}`, that alone is the answer; several of them are several answers.
 
 /// The parts; one, the whole of it, for an ordinary answer.
 #[must_use]

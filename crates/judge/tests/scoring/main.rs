@@ -2,6 +2,7 @@
 //! of made-up replies as plain Python scores them, and on the benchmarks' own files.
 
 mod benchmarks;
+mod chair;
 mod golden_benchmarks;
 mod golden_replies;
 mod llava_bench;

@@ -8,7 +8,7 @@ use candor_data::formats::text::{self, Format};
 
 use crate::JudgeError;
 use crate::benchmark::Benchmark;
-use crate::results::Results;
+use crate::results::{Results, verdicts_file};
 use crate::verdict::Verdict;
 
 const FORMAT: Format = Format {
@@ -35,7 +35,7 @@ impl Run {
     pub fn open(folder: &Path) -> Result<Self, JudgeError> {
         let mut verdicts = BTreeMap::new();
         for &benchmark in Benchmark::ALL {
-            let path = folder.join(format!("verdicts/{}.jsonl", benchmark.key()));
+            let path = folder.join(verdicts_file(benchmark));
             let answers = folder.join(format!("answers/{}.jsonl", benchmark.key()));
             if path.exists() {
                 verdicts.insert(benchmark, read(&path)?);

@@ -66,3 +66,36 @@ fn answers_that_nobody_judged_are_opened_for_people() {
         "{message}"
     );
 }
+
+#[test]
+fn new_answers_are_not_shown_with_the_verdicts_on_old_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = Verdict {
+        id: "0".to_owned(),
+        image: "a.png".to_owned(),
+        question: "What?".to_owned(),
+        answer: "old".to_owned(),
+        measures: [("score".to_owned(), [6.0, 1.0])].into(),
+        ..Verdict::default()
+    };
+    let verdicts = [(Benchmark::Mmhal, vec![old])].into();
+    Results::default().write(dir.path(), &verdicts).unwrap();
+    let path = dir.path().join("answers/mmhal.jsonl");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let new = r#"{"id":"0","image":"a.png","question":"What?","answer":"new"}"#;
+    std::fs::write(&path, new).unwrap();
+    Results::discard(dir.path()).unwrap();
+    let run = Run::open(dir.path()).unwrap();
+    let answers: Vec<&str> = run.verdicts[&Benchmark::Mmhal]
+        .iter()
+        .map(|verdict| verdict.answer.as_str())
+        .collect();
+    assert_eq!((answers, &run.results), (vec!["new"], &None));
+    let warnings = compare(&[run], 0).warnings;
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("nobody has judged"),
+        "{warnings:?}"
+    );
+    // What is not there need not be removed.
+    Results::discard(dir.path()).unwrap();
+}

@@ -128,7 +128,8 @@ impl Results {
         }
         let results = serde_json::from_str(&text::read(&path, &FORMAT)?);
         let bad = |error: serde_json::Error| {
-            let remedy = "evaluate again, or score the answers again with `candor eval score`";
+            let remedy =
+                "remove it, and evaluate again or score the answers again with `candor eval score`";
             JudgeError::unfit(&path, error.to_string(), remedy)
         };
         results.map(Some).map_err(bad)

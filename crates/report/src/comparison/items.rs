@@ -149,7 +149,7 @@ pub(crate) fn embed(compared: &ComparedRuns<'_>) -> Result<Embedded, ReportError
                 benchmark: k,
                 id,
                 group: &first.group,
-                image: &first.image,
+                image: first.file_name(),
                 question: shown(&first.question),
                 reference: first.reference.as_deref().map(shown),
                 answers: verdicts

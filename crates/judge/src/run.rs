@@ -63,6 +63,12 @@ impl Run {
         })
     }
 
+    /// How many questions of each file of a benchmark were asked at most, where that is less than the benchmark's `custom`.
+    pub(crate) fn limit(&self, benchmark: Benchmark, custom: Option<usize>) -> Option<usize> {
+        let limit = self.results.as_ref()?.benchmarks.get(&benchmark)?.limit?;
+        custom.is_none_or(|custom| limit < custom).then_some(limit)
+    }
+
     /// The folder of the images, where the run names one.
     #[must_use]
     pub fn images(&self) -> Option<&Path> {

@@ -99,3 +99,35 @@ fn new_answers_are_not_shown_with_the_verdicts_on_old_ones() {
     // What is not there need not be removed.
     Results::discard(dir.path()).unwrap();
 }
+
+#[test]
+fn runs_of_folders_with_one_name_are_told_apart_by_the_folders_above() {
+    let dir = tempfile::tempdir().unwrap();
+    let named = |folders: &[&str]| {
+        let folders: Vec<PathBuf> = folders.iter().map(|of| dir.path().join(of)).collect();
+        let verdicts = [(Benchmark::Pope, vec![Verdict::default()])].into();
+        for folder in &folders {
+            Results::default().write(folder, &verdicts).unwrap();
+        }
+        let runs = Run::open_all(&folders).unwrap();
+        runs.into_iter().map(|run| run.name).collect::<Vec<_>>()
+    };
+    for (folders, expected) in [
+        (
+            &["runs/sft/pope", "runs/rlhf/pope"][..],
+            &["sft/pope", "rlhf/pope"][..],
+        ),
+        (
+            &["s/step-100/pope", "s/step-200/pope", "other"],
+            &["step-100/pope", "step-200/pope", "other"],
+        ),
+        // As many as are needed of each.
+        (
+            &["a/x/pope", "b/x/pope", "b/y/pope"],
+            &["a/x/pope", "b/x/pope", "y/pope"],
+        ),
+        (&["a/x/pope", "a/x/pope"], &["pope", "pope"]),
+    ] {
+        assert_eq!(named(folders), expected);
+    }
+}

@@ -213,3 +213,34 @@ fn people_need_no_judge_before_them() {
     );
     assert!(printed(&output).contains("WARNING: new, MMHal-Bench: 1 of 1 answers is empty"));
 }
+
+#[test]
+fn a_second_benchmark_in_a_folder_leaves_the_numbers_of_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let pope = json!({"question_id": 1, "image": "0.png", "text": "Is there a cup in the image?", "label": "yes"});
+    let own = json!({"id": "a", "image": "0.png", "question": "How many?", "answer": "3", "rule": "exact"});
+    let out = dir.path().join("run");
+    let score = |benchmark: &str, question: &Value, answer: &Value| {
+        let [questions, answers] =
+            ["questions_random.jsonl", "answers.jsonl"].map(|name| dir.path().join(name));
+        put(&questions, question.to_string().as_bytes());
+        put(&answers, answer.to_string().as_bytes());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_candor"));
+        command.args(["eval", "score", "--json", "--benchmark", benchmark]);
+        command.arg("--questions").arg(&questions);
+        command.arg("--answers").arg(&answers);
+        let output = command.arg("--out").arg(&out).output();
+        printed(&output.expect("candor runs"))
+    };
+    let said = score("pope", &pope, &json!({"question_id": 1, "text": "Yes"}));
+    assert!(!said.contains("\"own\""), "{said}");
+    let said = score("own", &own, &json!({"id": "a", "answer": "4"}));
+    let written = std::fs::read_to_string(out.join("results.json")).unwrap();
+    for text in [said, written] {
+        let results: Value = serde_json::from_str(&text).unwrap();
+        let accuracy = |benchmark: &str| {
+            results["benchmarks"][benchmark]["figures"]["accuracy"]["value"].as_f64()
+        };
+        assert_eq!([accuracy("pope"), accuracy("own")], [Some(1.0), Some(0.0)]);
+    }
+}

@@ -242,7 +242,8 @@ fn a_suite_is_one_page_with_published_numbers_and_its_end_says_what_is_missing()
     let shown = String::from_utf8(table.stdout).unwrap();
     for expected in [
         "not measured: CHAIR: put there",
-        "POPE: the runs were asked the first 10 questions",
+        "WARNING: model, POPE: asked the first 10 questions of each file",
+        "WARNING: again, POPE: asked the first 10 questions of each file",
     ] {
         assert!(shown.contains(expected), "{expected}\n{shown}");
     }

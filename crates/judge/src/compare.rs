@@ -14,9 +14,9 @@ use crate::leakage::Leakage;
 use crate::measure::LENGTH;
 use crate::people::People;
 use crate::people::ratings::Ratings;
-use crate::rows::{Row, rows};
+use crate::rows::{Row, rows, shared};
 use crate::run::Run;
-use crate::suite::SuiteFound;
+use crate::suite::{Suite, SuiteFound};
 use crate::verdict::Verdict;
 use crate::warnings;
 
@@ -47,10 +47,14 @@ pub struct Comparison {
 /// Compares runs. `seed` decides intervals and tests.
 #[must_use]
 pub fn compare(runs: &[Run], seed: u64) -> Comparison {
+    let mut warnings: Vec<String> = runs.iter().flat_map(warned).collect();
+    if let [first, others @ ..] = runs {
+        warnings.extend(others.iter().flat_map(|run| beside(first, run)));
+    }
     Comparison {
         runs: runs.iter().map(|run| run.name.clone()).collect(),
         rows: rows(runs, seed),
-        warnings: runs.iter().flat_map(warned).collect(),
+        warnings,
         people: None,
         ratings: None,
         leakage: None,
@@ -61,16 +65,50 @@ pub fn compare(runs: &[Run], seed: u64) -> Comparison {
 fn warned(run: &Run) -> Vec<String> {
     let of = |(benchmark, verdicts): (&Benchmark, &Vec<Verdict>)| {
         let mut all = warnings::of_verdicts(*benchmark, verdicts);
+        let label = benchmark.label();
+        let mut suites = [Suite::Paper, Suite::Hallucination].into_iter();
+        let custom = suites.find_map(|suite| suite.customary(*benchmark));
+        if let Some(limit) = run.limit(*benchmark, custom) {
+            all.push(format!(
+                "{label}: asked the first {limit} questions of each file at most, which makes no numbers of the benchmark"
+            ));
+        }
         let length = |key: &String| LENGTH.iter().any(|measure| measure.key == key);
         let is_judged = |verdict: &Verdict| !verdict.measures.keys().all(length);
         if !verdicts.iter().any(is_judged) {
-            let label = benchmark.label();
             all.push(format!("{label}: nobody has judged these answers yet"));
         }
         all
     };
     let all = run.verdicts.iter().flat_map(of);
     all.map(|text| format!("{}, {text}", run.name)).collect()
+}
+
+/// What makes a run's differences to the first other than they seem.
+fn beside(first: &Run, run: &Run) -> Vec<String> {
+    let mut all = Vec::new();
+    for (benchmark, own) in &run.verdicts {
+        let Some(theirs) = first.verdicts.get(benchmark) else {
+            continue;
+        };
+        let (about, than) = (format!("{}, {}", run.name, benchmark.label()), &first.name);
+        let (n, others) = shared(*benchmark, theirs, own);
+        if let Some(id) = others.first() {
+            all.push(format!(
+                "{about}: {} ids have another image, question or reference than in {than}, such as {id:?}; these items are \
+                 not compared",
+                others.len()
+            ));
+        }
+        if n < theirs.len().max(own.len()) {
+            all.push(format!(
+                "{about}: compared with {than} on the items that both have, {n} of {} and {}",
+                theirs.len(),
+                own.len()
+            ));
+        }
+    }
+    all
 }
 
 impl Comparison {
@@ -92,9 +130,6 @@ impl Comparison {
             .map_or_else(String::new, remarks::ratings);
         if let Some(leakage) = &self.leakage {
             text += &remarks::trained_on(&self.runs, leakage);
-        }
-        for table in self.suite.iter().flat_map(|suite| &suite.tables) {
-            text.extend(table.caveat().map(|caveat| caveat + "\n"));
         }
         for missing in self.suite.iter().flat_map(|suite| &suite.not_measured) {
             text.extend(["not measured: ", &missing.told(), "\n"]);

@@ -13,7 +13,7 @@ const PREFIXES: [&str; 2] = ["COCO_val2014_", "COCO_train2014_"];
 /// it. `None` if the folder has none of these.
 #[must_use]
 pub fn name_in(folder: &Path, verdict: &Verdict) -> Option<String> {
-    let name = verdict.image_file.as_deref().unwrap_or(&verdict.image);
+    let name = verdict.file_name();
     let bare = PREFIXES
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix))

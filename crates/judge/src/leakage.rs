@@ -111,7 +111,7 @@ impl Training {
     fn image_of(&self, verdict: &Verdict, same: &HashMap<String, String>) -> Option<String> {
         let names = [Some(&verdict.image), verdict.image_file.as_ref()];
         let by_name = names.into_iter().flatten().map(|name| image_key(name));
-        let mut keys = by_name.chain(same.get(&verdict.image).cloned());
+        let mut keys = by_name.chain(same.get(verdict.file_name()).cloned());
         keys.find(|key| self.images.contains_key(key))
     }
 
@@ -173,7 +173,7 @@ impl Training {
         })
     }
 
-    /// The key of the training image with the same bytes, by the items' images.
+    /// The key of the training image with the same bytes, by the file names of the items' images.
     fn same_bytes<'a>(
         &self,
         items: impl Iterator<Item = &'a Verdict>,
@@ -186,7 +186,7 @@ impl Training {
                 && let Ok(about) = file.metadata()
             {
                 let list = of_size.entry(about.len()).or_default();
-                list.insert(&verdict.image, file);
+                list.insert(verdict.file_name(), file);
             }
         }
         let mut same = HashMap::new();

@@ -1,8 +1,9 @@
 //! Which answer belongs to which question.
 //!
 //! By the question's id where every answer has one; else by place, if there are as many answers as questions
-//! and those that repeat the question's words repeat the right ones; else by words or image. An answer too
-//! many or a question without one is an error: a score over part of a benchmark is not its score.
+//! and those that repeat the question's words repeat the right ones; else by image, and where several questions are about
+//! one also by words. An answer too many or a question without one is an error: a score over part of a benchmark is not its
+//! score.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -22,7 +23,7 @@ pub fn matched<'a>(
     answers: &'a [Answer],
 ) -> Result<Vec<&'a Answer>, JudgeError> {
     if answers.iter().all(|answer| answer.id.is_some()) {
-        return by(path, questions, answers, id, answered_id);
+        return by_id(path, questions, answers);
     }
     let in_place = |(question, answer): (&Item, &Answer)| {
         answer
@@ -38,7 +39,7 @@ pub fn matched<'a>(
         return Ok(answers.iter().collect());
     }
     if answers.iter().all(|answer| answer.image.is_some()) {
-        return by(path, questions, answers, names, image);
+        return by_image(path, questions, answers);
     }
     Err(unfit(
         path,
@@ -82,50 +83,97 @@ pub fn matched_some<'a>(
     answers.iter().map(place).collect()
 }
 
-fn id(question: &Item) -> &[String] {
-    std::slice::from_ref(&question.id)
-}
-
-fn answered_id(answer: &Answer) -> Option<&str> {
-    answer.id.as_deref()
-}
-
-fn names(question: &Item) -> &[String] {
-    &question.names
-}
-
-fn image(answer: &Answer) -> Option<&str> {
-    answer.image.as_deref()
-}
-
-fn by<'a>(
+fn by_id<'a>(
     path: &Path,
     questions: &[Item],
     answers: &'a [Answer],
-    names: fn(&Item) -> &[String],
-    name: fn(&Answer) -> Option<&str>,
 ) -> Result<Vec<&'a Answer>, JudgeError> {
     let mut known: HashMap<&str, &Answer> = HashMap::new();
     for answer in answers {
-        let name = name(answer).unwrap_or_default();
-        if known.insert(name, answer).is_some() {
-            return Err(unfit(path, format!("two answers to {name:?}")));
+        let id = answer.id.as_deref().unwrap_or_default();
+        if known.insert(id, answer).is_some() {
+            return Err(unfit(path, format!("two answers to {id:?}")));
         }
     }
-    let mut n_used = 0;
-    let found = questions.iter().map(|question| {
-        let found = names(question)
-            .iter()
-            .find_map(|name| known.get(name.as_str()).copied());
-        n_used += usize::from(found.is_some());
-        found.ok_or_else(|| unfit(path, format!("no answer to question {:?}", question.id)))
-    });
-    let found: Vec<&Answer> = found.collect::<Result<_, JudgeError>>()?;
-    if n_used < answers.len() && found.len() < answers.len() {
+    let answer = |question: &Item| {
+        let found = known.get(question.id.as_str()).copied();
+        found.ok_or_else(|| unanswered(path, question))
+    };
+    let found: Vec<&Answer> = questions.iter().map(answer).collect::<Result<_, _>>()?;
+    if found.len() < answers.len() {
         let n = answers.len() - found.len();
         return Err(unfit(path, format!("{n} answers belong to no question")));
     }
     Ok(found)
+}
+
+fn by_image<'a>(
+    path: &Path,
+    questions: &[Item],
+    answers: &'a [Answer],
+) -> Result<Vec<&'a Answer>, JudgeError> {
+    let mut about: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, question) in questions.iter().enumerate() {
+        for name in &question.names {
+            let places = about.entry(name).or_default();
+            if places.last() != Some(&at) {
+                places.push(at);
+            }
+        }
+    }
+    let mut found: Vec<Option<&Answer>> = vec![None; questions.len()];
+    for answer in answers {
+        let image = answer.image.as_deref().unwrap_or_default();
+        let places = about.get(image).map_or(&[][..], Vec::as_slice);
+        let place = match places {
+            [] => {
+                let problem = format!("an answer about {image:?}, which no question is about");
+                return Err(unfit(path, problem));
+            }
+            [only] => *only,
+            several => worded(path, questions, several, answer)?,
+        };
+        if found[place].replace(answer).is_some() {
+            let problem = format!("two answers to question {:?}", questions[place].id);
+            return Err(unfit(path, problem));
+        }
+    }
+    let both = questions.iter().zip(found);
+    both.map(|(question, found)| found.ok_or_else(|| unanswered(path, question)))
+        .collect()
+}
+
+/// Which of several questions about an image an answer repeats.
+fn worded(
+    path: &Path,
+    questions: &[Item],
+    places: &[usize],
+    answer: &Answer,
+) -> Result<usize, JudgeError> {
+    let image = answer.image.as_deref().unwrap_or_default();
+    let refused = |problem: &str| {
+        let (n, remedy) = (places.len(), "give the answers the ids of their questions");
+        JudgeError::unfit(
+            path,
+            format!("{n} questions are about {image:?}, and an answer {problem}"),
+            remedy,
+        )
+    };
+    let Some(words) = answer.question.as_deref().map(str::trim) else {
+        return Err(refused("does not say which of them it is to"));
+    };
+    let mut same = places
+        .iter()
+        .filter(|&&at| questions[at].question.trim() == words);
+    match (same.next(), same.next()) {
+        (Some(&at), None) => Ok(at),
+        (None, _) => Err(refused(&format!("repeats the words of none: {words:?}"))),
+        _ => Err(refused(&format!("repeats the words of several: {words:?}"))),
+    }
+}
+
+fn unanswered(path: &Path, question: &Item) -> JudgeError {
+    unfit(path, format!("no answer to question {:?}", question.id))
 }
 
 fn unfit(path: &Path, problem: String) -> JudgeError {
@@ -209,6 +257,71 @@ mod tests {
                 message.contains(expected) && message.contains("same set"),
                 "{message}"
             );
+        }
+    }
+
+    #[test]
+    fn several_questions_about_an_image_are_told_apart_by_their_words() {
+        let item = |id: &str, image: &str, question: &str| Item {
+            id: id.to_owned(),
+            names: [image; 2].map(str::to_owned),
+            question: question.to_owned(),
+            ..Item::default()
+        };
+        let questions = [
+            item("1", "a.jpg", "Q?"),
+            item("2", "a.jpg", "R?"),
+            item("3", "b.jpg", "Q?"),
+        ];
+        let texts = |questions: &[Item], answers: &[Answer]| -> Result<Vec<String>, String> {
+            let found = matched(Path::new("answers"), questions, answers);
+            let found = found.map_err(|error| error.to_string())?;
+            Ok(found.iter().map(|answer| answer.text.clone()).collect())
+        };
+        // The only question about an image needs no words.
+        let shuffled = [
+            answer("", "a.jpg", " R?", "y"),
+            answer("", "b.jpg", "", "z"),
+            answer("", "a.jpg", "Q?", "x"),
+        ];
+        assert_eq!(texts(&questions, &shuffled).unwrap(), ["x", "y", "z"]);
+        let two = &questions[..2];
+        for (answers, expected) in [
+            // One answer is none to both.
+            (
+                vec![answer("", "a.jpg", "", "x")],
+                "2 questions are about \"a.jpg\"",
+            ),
+            (
+                vec![answer("", "a.jpg", "Q?", "x")],
+                "no answer to question \"2\"",
+            ),
+            // Nor is an answer lost because there are as many as questions.
+            (
+                vec![answer("", "a.jpg", "Q?", "x"), answer("", "b.jpg", "", "y")],
+                "about \"b.jpg\", which no question is about",
+            ),
+            (
+                vec![answer("", "a.jpg", "", "x"), answer("", "b.jpg", "", "y")],
+                "2 questions are about \"a.jpg\"",
+            ),
+            (
+                vec![
+                    answer("", "a.jpg", "S?", "x"),
+                    answer("", "a.jpg", "Q?", "y"),
+                ],
+                "the words of none: \"S?\"",
+            ),
+            (
+                vec![
+                    answer("", "a.jpg", "R?", "x"),
+                    answer("", "a.jpg", "R?", "y"),
+                ],
+                "two answers to question \"2\"",
+            ),
+        ] {
+            let message = texts(two, &answers).unwrap_err();
+            assert!(message.contains(expected), "{message}");
         }
     }
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::JudgeError;
 use crate::benchmark::Benchmark;
+use crate::rows::is_same_item;
 use crate::run::Run;
 use crate::verdict::Verdict;
 use candor_stats::paired::{self, Pair};
@@ -105,15 +106,16 @@ fn asked(runs: [&Run; 2]) -> Vec<Asked<'_>> {
         let [Some(first), Some(second)] = runs.map(|run| run.verdicts.get(&benchmark)) else {
             continue;
         };
-        let answers: HashMap<&str, &str> = second
+        let by_id: HashMap<&str, &Verdict> = second
             .iter()
-            .map(|verdict| (verdict.id.as_str(), verdict.answer.as_str()))
+            .map(|verdict| (verdict.id.as_str(), verdict))
             .collect();
         all.extend(first.iter().filter_map(|verdict| {
-            Some(Asked {
+            let other = by_id.get(verdict.id.as_str()).copied()?;
+            is_same_item(benchmark, verdict, other).then(|| Asked {
                 name: format!("{}/{}", benchmark.key(), verdict.id),
                 verdict,
-                answers: [&verdict.answer, answers.get(verdict.id.as_str()).copied()?],
+                answers: [&verdict.answer, &other.answer],
             })
         }));
     }

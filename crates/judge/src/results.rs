@@ -128,7 +128,8 @@ impl Results {
         }
         let results = serde_json::from_str(&text::read(&path, &FORMAT)?);
         let bad = |error: serde_json::Error| {
-            let remedy = "evaluate again, or score the answers again with `candor eval score`";
+            let remedy =
+                "remove it, and evaluate again or score the answers again with `candor eval score`";
             JudgeError::unfit(&path, error.to_string(), remedy)
         };
         results.map(Some).map_err(bad)
@@ -151,30 +152,41 @@ impl Results {
             for verdict in list {
                 lines += &(serde_json::to_string(verdict).map_err(broken)? + "\n");
             }
-            let name = format!("verdicts/{}.jsonl", benchmark.key());
-            atomic::write(&out.join(name), lines.as_bytes())?;
+            atomic::write(&out.join(verdicts_file(*benchmark)), lines.as_bytes())?;
         }
         let results = serde_json::to_string_pretty(self).map_err(broken)? + "\n";
         atomic::write(&out.join(NAME), results.as_bytes())?;
         Ok(())
     }
 
-    /// Removes the numbers of an earlier run from its folder, which would contradict new answers.
+    /// Removes the numbers and the verdicts of an earlier run from its folder, which would contradict new answers.
     ///
     /// # Errors
     /// The disk refuses.
     pub fn discard(folder: &Path) -> Result<(), JudgeError> {
-        let path = folder.join(NAME);
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(JudgeError::Io {
-                action: "replace",
-                path,
-                remedy: "choose another folder, or check that you may write there",
-                source,
-            }),
-            _ => Ok(()),
+        // The numbers first: without them nothing says that all verdicts are there.
+        let verdicts = Benchmark::ALL.iter().map(|&of| verdicts_file(of));
+        for name in std::iter::once(NAME.to_owned()).chain(verdicts) {
+            let path = folder.join(name);
+            match std::fs::remove_file(&path) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(JudgeError::Io {
+                        action: "replace",
+                        path,
+                        remedy: "choose another folder, or check that you may write there",
+                        source,
+                    });
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
+}
+
+/// The name of a benchmark's verdicts within the folder of a run.
+pub(crate) fn verdicts_file(benchmark: Benchmark) -> String {
+    format!("verdicts/{}.jsonl", benchmark.key())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use candor_data::image_key::coco_number;
 use candor_stats::bootstrap::Interval;
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +73,7 @@ pub(crate) fn rows(runs: &[Run], seed: u64) -> Vec<Row> {
                     return cell(figure);
                 }
                 let (first, own) = (verdicts[0].iter(), verdicts[at].iter());
-                compared_cell(figure, first, own, measure.key, seed)
+                compared_cell(benchmark, figure, first, own, measure.key, seed)
             };
             let cells = figures.iter().enumerate().map(of_run).collect();
             rows.push(row(benchmark, measure, "", cells));
@@ -123,17 +124,18 @@ pub(crate) fn cell(figure: &Figure) -> Cell {
 
 /// A number with how it differs from the first run's, by the verdicts of both on the items that it is of.
 pub(crate) fn compared_cell<'a>(
+    benchmark: Benchmark,
     figure: &Figure,
-    first: impl Iterator<Item = &'a Verdict> + Clone,
-    own: impl Iterator<Item = &'a Verdict> + Clone,
+    first: impl Iterator<Item = &'a Verdict>,
+    own: impl Iterator<Item = &'a Verdict>,
     key: &str,
     seed: u64,
 ) -> Cell {
-    let same_answers = same_answers(first.clone(), own.clone());
+    let both = joined(benchmark, first, own);
     Cell {
         against_first: Some(Difference {
-            same_answers,
-            ..paired::compare(&pairs_of(first, own, key), seed)
+            same_answers: same_answers(&both),
+            ..paired::compare(&pairs_of(&both, key), seed)
         }),
         ..cell(figure)
     }
@@ -141,36 +143,84 @@ pub(crate) fn compared_cell<'a>(
 
 /// What two models contribute to a number with the items that both answered.
 #[must_use]
-pub fn pairs(first: &[Verdict], second: &[Verdict], key: &str) -> Vec<Pair> {
-    pairs_of(first.iter(), second.iter(), key)
+pub fn pairs(benchmark: Benchmark, first: &[Verdict], second: &[Verdict], key: &str) -> Vec<Pair> {
+    pairs_of(&joined(benchmark, first.iter(), second.iter()), key)
 }
 
-/// [`pairs`] of some of the verdicts.
-fn pairs_of<'a>(
+fn pairs_of(both: &[[&Verdict; 2]], key: &str) -> Vec<Pair> {
+    let pair = |[one, other]: &[&Verdict; 2]| Pair {
+        image: one.image.clone(),
+        first: one.part(key),
+        second: other.part(key),
+    };
+    both.iter().map(pair).collect()
+}
+
+/// Whether verdicts of one id are on one item: the image is the same, and so are, where both have them, the reference and the
+/// question's first line, below which there may be an instruction. What a description was asked for with does not make CHAIR's
+/// items.
+#[must_use]
+pub fn is_same_item(benchmark: Benchmark, one: &Verdict, other: &Verdict) -> bool {
+    let (image, other_image) = (one.file_name(), other.file_name());
+    // Some sets name COCO's images with the name of its set before the number.
+    let is_coco = || {
+        let number = coco_number(image);
+        number.is_some() && number == coco_number(other_image)
+    };
+    let (asked, other_asked) = (first_line(one), first_line(other));
+    let is_asked_same = benchmark == Benchmark::Chair
+        || asked.is_empty()
+        || other_asked.is_empty()
+        || asked == other_asked;
+    let references = one.reference.as_ref().zip(other.reference.as_ref());
+    (image == other_image || is_coco())
+        && is_asked_same
+        && references.is_none_or(|(one, other)| one == other)
+}
+
+fn first_line(verdict: &Verdict) -> &str {
+    let line = verdict.question.trim().lines().next();
+    line.unwrap_or_default().trim_end()
+}
+
+/// The verdicts of two runs on the items that both answered.
+fn joined<'a>(
+    benchmark: Benchmark,
     first: impl Iterator<Item = &'a Verdict>,
     second: impl Iterator<Item = &'a Verdict>,
-    key: &str,
-) -> Vec<Pair> {
+) -> Vec<[&'a Verdict; 2]> {
+    let mut both = of_one_id(first, second);
+    both.retain(|[one, other]| is_same_item(benchmark, one, other));
+    both
+}
+
+/// How many items two runs both answered, and the ids that are of one item in the first and of another in the second.
+pub(crate) fn shared<'a>(
+    benchmark: Benchmark,
+    first: &'a [Verdict],
+    second: &'a [Verdict],
+) -> (usize, Vec<&'a str>) {
+    let of_one_id = of_one_id(first.iter(), second.iter());
+    let n = of_one_id.len();
+    let differ = |[one, other]: &[&Verdict; 2]| !is_same_item(benchmark, one, other);
+    let others = of_one_id.into_iter().filter(differ);
+    let others: Vec<&str> = others.map(|[one, _]| one.id.as_str()).collect();
+    (n - others.len(), others)
+}
+
+/// The verdicts of two runs with the same id.
+fn of_one_id<'a>(
+    first: impl Iterator<Item = &'a Verdict>,
+    second: impl Iterator<Item = &'a Verdict>,
+) -> Vec<[&'a Verdict; 2]> {
     let by_id: BTreeMap<&str, &Verdict> = first.map(|v| (v.id.as_str(), v)).collect();
-    let pair = |other: &Verdict| {
-        let one = by_id.get(other.id.as_str())?;
-        Some(Pair {
-            image: one.image.clone(),
-            first: one.part(key),
-            second: other.part(key),
-        })
-    };
-    second.filter_map(pair).collect()
+    second
+        .filter_map(|other| Some([*by_id.get(other.id.as_str())?, other]))
+        .collect()
 }
 
 /// Whether two runs answered everything that both were asked in the same words.
-fn same_answers<'a>(
-    first: impl Iterator<Item = &'a Verdict>,
-    second: impl Iterator<Item = &'a Verdict>,
-) -> bool {
-    let answers: BTreeMap<&str, &str> = first.map(|v| (v.id.as_str(), v.answer.as_str())).collect();
-    let mut both = second
-        .filter_map(|other| Some((*answers.get(other.id.as_str())?, other.answer.as_str())))
-        .peekable();
-    both.peek().is_some() && both.all(|(one, other)| one == other)
+fn same_answers(both: &[[&Verdict; 2]]) -> bool {
+    let same = |[one, other]: &[&Verdict; 2]| one.answer == other.answer;
+    !both.is_empty() && both.iter().all(same)
 }

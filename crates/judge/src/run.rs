@@ -1,14 +1,14 @@
 //! A run: the folder of an evaluated model, whichever command wrote it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use candor_data::formats::answers::{self, Answer};
 use candor_data::formats::text::{self, Format};
 
 use crate::JudgeError;
 use crate::benchmark::Benchmark;
-use crate::results::Results;
+use crate::results::{Results, verdicts_file};
 use crate::verdict::Verdict;
 
 const FORMAT: Format = Format {
@@ -19,7 +19,7 @@ const FORMAT: Format = Format {
 /// One evaluated model.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Run {
-    /// Its folder's name.
+    /// Its folder's name, with those above it where that alone tells no runs apart.
     pub name: String,
     /// The verdicts of each benchmark that it has.
     pub verdicts: BTreeMap<Benchmark, Vec<Verdict>>,
@@ -35,7 +35,7 @@ impl Run {
     pub fn open(folder: &Path) -> Result<Self, JudgeError> {
         let mut verdicts = BTreeMap::new();
         for &benchmark in Benchmark::ALL {
-            let path = folder.join(format!("verdicts/{}.jsonl", benchmark.key()));
+            let path = folder.join(verdicts_file(benchmark));
             let answers = folder.join(format!("answers/{}.jsonl", benchmark.key()));
             if path.exists() {
                 verdicts.insert(benchmark, read(&path)?);
@@ -52,21 +52,76 @@ impl Run {
                 remedy,
             ));
         }
-        let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        let name = name
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
         Ok(Self {
-            name: name.unwrap_or_else(|| folder.display().to_string()),
+            name: last_parts(&whole(folder), 1),
             verdicts,
             results: Results::read(folder)?,
         })
+    }
+
+    /// Reads the folders of several runs. Where names repeat, those of the folders above stand before them.
+    ///
+    /// # Errors
+    /// As of [`Run::open`].
+    pub fn open_all(folders: &[PathBuf]) -> Result<Vec<Self>, JudgeError> {
+        let paths: Vec<PathBuf> = folders.iter().map(|folder| whole(folder)).collect();
+        let named = |(folder, name): (&PathBuf, String)| {
+            let run = Self::open(folder)?;
+            Ok(Self { name, ..run })
+        };
+        folders.iter().zip(names(&paths)).map(named).collect()
+    }
+
+    /// How many questions of each file of a benchmark were asked at most, where that is less than the benchmark's `custom`.
+    pub(crate) fn limit(&self, benchmark: Benchmark, custom: Option<usize>) -> Option<usize> {
+        let limit = self.results.as_ref()?.benchmarks.get(&benchmark)?.limit?;
+        custom.is_none_or(|custom| limit < custom).then_some(limit)
     }
 
     /// The folder of the images, where the run names one.
     #[must_use]
     pub fn images(&self) -> Option<&Path> {
         self.results.as_ref()?.images.as_deref()
+    }
+}
+
+/// A folder with all that is above it.
+fn whole(folder: &Path) -> PathBuf {
+    folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
+}
+
+/// The last `n` names of a path.
+fn last_parts(path: &Path, n: usize) -> String {
+    let names = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_string_lossy()),
+        _ => None,
+    });
+    let names: Vec<_> = names.collect();
+    if names.is_empty() {
+        return path.display().to_string();
+    }
+    names[names.len().saturating_sub(n)..].join("/")
+}
+
+/// What folders are called: each by as many of its last names as tell it from the others.
+fn names(paths: &[PathBuf]) -> Vec<String> {
+    let mut n_parts = vec![1; paths.len()];
+    loop {
+        let parts = paths.iter().zip(&n_parts);
+        let names: Vec<String> = parts.map(|(path, &n)| last_parts(path, n)).collect();
+        let mut is_done = true;
+        for (at, path) in paths.iter().enumerate() {
+            let mut others = paths.iter().zip(&names);
+            // A folder that is named twice is the same run.
+            let is_doubtful = others.any(|(other, name)| other != path && *name == names[at]);
+            if is_doubtful && n_parts[at] < path.components().count() {
+                n_parts[at] += 1;
+                is_done = false;
+            }
+        }
+        if is_done {
+            return names;
+        }
     }
 }
 

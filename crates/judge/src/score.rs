@@ -247,7 +247,7 @@ fn judged(
 fn n_duplicates(verdicts: &[Verdict]) -> usize {
     let asked = |verdict: &Verdict| {
         (
-            verdict.image.clone(),
+            verdict.file_name().to_owned(),
             verdict.group.clone(),
             verdict.question.clone(),
         )

@@ -235,7 +235,7 @@ impl Suite {
     }
 
     /// How many questions of a file of `benchmark` are customary, where not all are.
-    fn customary(self, benchmark: Benchmark) -> Option<usize> {
+    pub(crate) fn customary(self, benchmark: Benchmark) -> Option<usize> {
         let mut parts = self.parts().iter();
         parts.find(|part| part.benchmark == benchmark)?.limit
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Verdict {
     /// Name of the item within the benchmark.
     pub id: String,
-    /// The image.
+    /// The image, or what else of several images stands or falls together: intervals and tests take it as one.
     pub image: String,
     /// The file name of its image, where `image` is not that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +80,12 @@ fn is_zero(n: &usize) -> bool {
 }
 
 impl Verdict {
+    /// The file name of its image.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.image_file.as_deref().unwrap_or(&self.image)
+    }
+
     /// Adds to a number.
     pub(crate) fn add(&mut self, key: &str, part: f64, whole: f64) {
         self.measures.insert(key.to_owned(), [part, whole]);

@@ -170,7 +170,7 @@ fn asked(folder: &Path, benchmark: Benchmark) -> Result<Vec<Asked>, ReportError>
 
 fn empty(row: &Verdict) -> (String, Asked) {
     let asked = Asked {
-        image: row.image_file.as_ref().unwrap_or(&row.image).clone(),
+        image: row.file_name().to_owned(),
         question: row.question.clone(),
         answers: Vec::new(),
     };

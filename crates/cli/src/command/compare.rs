@@ -16,11 +16,7 @@ use crate::arguments::{CompareArguments, TrainingArguments};
 
 /// Compares runs, prints the table or JSON, and writes all forms of it.
 pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
-    let runs = arguments
-        .runs
-        .iter()
-        .map(|folder| Run::open(folder))
-        .collect::<Result<Vec<_>, _>>()?;
+    let runs = Run::open_all(&arguments.runs)?;
     if let Some(folder) = &arguments.annotate {
         return ask_people(folder, &runs, arguments);
     }

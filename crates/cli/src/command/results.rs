@@ -47,11 +47,6 @@ pub fn show(
 /// What the numbers alone do not say.
 fn remarks(scored: &Scored) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(limit) = scored.limit {
-        lines.push(format!(
-            "only the first {limit} questions of each file: no number of the benchmark"
-        ));
-    }
     if !scored.unparsed.is_empty() {
         let shown: Vec<&str> = scored
             .unparsed

@@ -70,7 +70,7 @@ pub fn with_bench(
     Ok(())
 }
 
-/// Scores answers, writes what is found, and prints it.
+/// Scores answers, writes what is found beside the numbers of other benchmarks in the folder, and prints all of them.
 pub fn score_and_show(
     task: &BenchmarkArguments,
     files: &Files,
@@ -78,11 +78,11 @@ pub fn score_and_show(
     bench: Option<&JudgeSession<'_>>,
 ) -> anyhow::Result<()> {
     let benchmark = task.benchmark;
+    // Other benchmarks in the folder keep their numbers; damaged ones are told before a judge is paid.
+    let mut found = Results::read(&task.out)?.unwrap_or_default();
     let (verdicts, scored) = score::score(benchmark, files, answers, bench, task.seed)?;
-    let found = Results {
-        benchmarks: [(benchmark, scored)].into(),
-        images: files.images.clone(),
-    };
+    found.benchmarks.insert(benchmark, scored);
+    found.images = files.images.clone().or(found.images);
     let run = Run {
         verdicts: [(benchmark, verdicts)].into(),
         ..Run::default()

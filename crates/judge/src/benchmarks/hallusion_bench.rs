@@ -109,7 +109,9 @@ impl Task for HallusionBench {
         let truth = row.gt_answer == "1";
         let mut verdict = Verdict {
             id: item.id.clone(),
-            image: item.image.clone(),
+            // A question is about several figures of its set, so a set stands or falls together.
+            image: format!("{}/{}/{}", row.category, row.subcategory, row.set_id),
+            image_file: Some(item.image.clone()),
             group: format!("{}-{}", row.category, row.subcategory),
             question: row.question.clone(),
             reference: Some(word(truth)),
@@ -131,7 +133,9 @@ impl Task for HallusionBench {
         all_right(verdicts, "question_accuracy", |verdict| {
             of_pair(verdict).unwrap_or_default()
         });
-        all_right(verdicts, "figure_accuracy", |verdict| verdict.image.clone());
+        all_right(verdicts, "figure_accuracy", |verdict| {
+            verdict.file_name().to_owned()
+        });
     }
 }
 

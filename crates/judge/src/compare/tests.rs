@@ -1,4 +1,5 @@
 use super::*;
+use crate::results::{Results, Scored};
 
 fn run(name: &str, scores: &[f64]) -> Run {
     let verdict = |(i, &score): (usize, &f64)| {
@@ -135,4 +136,96 @@ fn empty_answers_stand_below_the_numbers_of_their_run() {
         table.contains("WARNING: two, MMBench: 2 of 2 answers are empty\n"),
         "{table}"
     );
+}
+
+#[test]
+fn what_shares_an_id_alone_is_not_compared() {
+    let asked = |name: &str, image: &str, question: &str, answer: &str| {
+        let verdict = Verdict {
+            id: "random-1".to_owned(),
+            image: image.to_owned(),
+            question: question.to_owned(),
+            reference: Some("yes".to_owned()),
+            answer: answer.to_owned(),
+            measures: [("accuracy".to_owned(), [1.0, 1.0])].into(),
+            ..Verdict::default()
+        };
+        Run {
+            name: name.to_owned(),
+            verdicts: [(Benchmark::Pope, vec![verdict])].into(),
+            ..Run::default()
+        }
+    };
+    let found = compare(
+        &[
+            asked("coco", "a.jpg", "Is there a dog?", "Yes"),
+            asked("gqa", "b.jpg", "Is there a cup?", "Yes"),
+        ],
+        0,
+    );
+    let apart = found.rows[0].cells[1].against_first.unwrap();
+    assert_eq!((apart.n, apart.difference), (0, None));
+    assert!(!apart.same_answers);
+    let [others, part] = found.warnings.as_slice() else {
+        panic!("{:?}", found.warnings);
+    };
+    assert!(
+        others.starts_with("gqa, POPE: 1 ids") && others.contains("\"random-1\""),
+        "{others}"
+    );
+    assert!(part.ends_with("0 of 1 and 1"), "{part}");
+    // The first line counts, and the name of COCO's image with or without its set.
+    let mut with_set = asked(
+        "b",
+        "COCO_val2014_000000000042.jpg",
+        "Is there a dog?\nOne word.",
+        "No",
+    );
+    let bare = asked("a", "000000000042.jpg", "Is there a dog?", "Yes");
+    let n_shared = |runs: &[Run]| compare(runs, 0).rows[0].cells[1].against_first.unwrap().n;
+    assert_eq!(n_shared(&[bare.clone(), with_set.clone()]), 1);
+    // A true answer that was corrected between the runs makes another item; one that is not told does not.
+    let verdict = |run: &mut Run, reference: Option<&str>| {
+        run.verdicts.get_mut(&Benchmark::Pope).unwrap()[0].reference = reference.map(str::to_owned);
+    };
+    verdict(&mut with_set, Some("no"));
+    assert_eq!(n_shared(&[bare.clone(), with_set.clone()]), 0);
+    verdict(&mut with_set, None);
+    assert_eq!(n_shared(&[bare, with_set]), 1);
+}
+
+#[test]
+fn parts_of_a_benchmark_are_told() {
+    let answers = [("A", 1.0), ("B", 0.0), ("C", 1.0), ("D", 1.0)];
+    let runs = [answered("sft", &answers[..3]), answered("rl", &answers)];
+    assert_eq!(
+        compare(&runs, 0).warnings,
+        ["rl, MMBench: compared with sft on the items that both have, 3 of 3 and 4"]
+    );
+    let limited = |benchmark: Benchmark, limit: Option<usize>| {
+        let verdicts = answered("a", &answers).verdicts.remove(&Benchmark::Mmbench);
+        let scored = Scored {
+            limit,
+            ..Scored::default()
+        };
+        let run = Run {
+            name: "a".to_owned(),
+            verdicts: [(benchmark, verdicts.unwrap())].into(),
+            results: Some(Results {
+                benchmarks: [(benchmark, scored)].into(),
+                images: None,
+            }),
+        };
+        compare(&[run], 0).warnings
+    };
+    assert_eq!(
+        limited(Benchmark::Mmbench, Some(2)),
+        [
+            "a, MMBench: asked the first 2 questions of each file at most, which makes no numbers of the benchmark"
+        ]
+    );
+    assert_eq!(limited(Benchmark::Mmbench, None), [""; 0]);
+    // Of CHAIR 500 images are the custom.
+    assert_eq!(limited(Benchmark::Chair, Some(500)), [""; 0]);
+    assert_eq!(limited(Benchmark::Chair, Some(499)).len(), 1);
 }

@@ -134,3 +134,28 @@ fn a_renamed_image_is_told_by_its_bytes_and_not_by_its_size() {
     let by_name = training.find(&runs, None, 0).unwrap();
     assert!(by_name.benchmarks[&Benchmark::Pope].images.is_empty());
 }
+
+#[test]
+fn a_training_figure_does_not_take_the_others_of_its_set_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let folders = ["ours", "theirs"].map(|name| dir.path().join(name));
+    for (folder, name, bytes) in [
+        (0, "3_0.png", "one"),
+        (0, "3_1.png", "two"),
+        (1, "t.png", "two"),
+    ] {
+        std::fs::create_dir_all(&folders[folder]).unwrap();
+        std::fs::write(folders[folder].join(name), bytes).unwrap();
+    }
+    let rows = r#"[{"id": "1", "image": "t.png", "conversations": [
+        {"from": "human", "value": "<image>\nQ?"}, {"from": "gpt", "value": "A"}]}]"#;
+    let training = training(dir.path(), rows);
+    let of_set = |id: &str, figure: &str| Verdict {
+        image_file: Some(figure.to_owned()),
+        ..verdict(id, "VD/chart/3", "Is it?", true)
+    };
+    let run = run(vec![of_set("a", "3_0.png"), of_set("b", "3_1.png")]);
+    let [ours, theirs] = &folders;
+    let found = training.find(&[run], Some((ours, theirs)), 0).unwrap();
+    assert_eq!(found.benchmarks[&Benchmark::Pope].images, ["b"]);
+}

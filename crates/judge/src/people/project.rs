@@ -97,7 +97,7 @@ pub fn write_to_rate(
 /// The name of an item's image in the folder of the images.
 fn image(images: &Path, verdict: &Verdict, name: &str) -> Result<String, JudgeError> {
     images::name_in(images, verdict).ok_or_else(|| {
-        let wanted = verdict.image_file.as_ref().unwrap_or(&verdict.image);
+        let wanted = verdict.file_name();
         let problem = format!("no image {wanted:?}, which {name:?} is about");
         JudgeError::unfit(images, problem, "give the folder that has it with --images")
     })

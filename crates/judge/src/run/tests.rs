@@ -66,3 +66,68 @@ fn answers_that_nobody_judged_are_opened_for_people() {
         "{message}"
     );
 }
+
+#[test]
+fn new_answers_are_not_shown_with_the_verdicts_on_old_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = Verdict {
+        id: "0".to_owned(),
+        image: "a.png".to_owned(),
+        question: "What?".to_owned(),
+        answer: "old".to_owned(),
+        measures: [("score".to_owned(), [6.0, 1.0])].into(),
+        ..Verdict::default()
+    };
+    let verdicts = [(Benchmark::Mmhal, vec![old])].into();
+    Results::default().write(dir.path(), &verdicts).unwrap();
+    let path = dir.path().join("answers/mmhal.jsonl");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let new = r#"{"id":"0","image":"a.png","question":"What?","answer":"new"}"#;
+    std::fs::write(&path, new).unwrap();
+    Results::discard(dir.path()).unwrap();
+    let run = Run::open(dir.path()).unwrap();
+    let answers: Vec<&str> = run.verdicts[&Benchmark::Mmhal]
+        .iter()
+        .map(|verdict| verdict.answer.as_str())
+        .collect();
+    assert_eq!((answers, &run.results), (vec!["new"], &None));
+    let warnings = compare(&[run], 0).warnings;
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("nobody has judged"),
+        "{warnings:?}"
+    );
+    // What is not there need not be removed.
+    Results::discard(dir.path()).unwrap();
+}
+
+#[test]
+fn runs_of_folders_with_one_name_are_told_apart_by_the_folders_above() {
+    let dir = tempfile::tempdir().unwrap();
+    let named = |folders: &[&str]| {
+        let folders: Vec<PathBuf> = folders.iter().map(|of| dir.path().join(of)).collect();
+        let verdicts = [(Benchmark::Pope, vec![Verdict::default()])].into();
+        for folder in &folders {
+            Results::default().write(folder, &verdicts).unwrap();
+        }
+        let runs = Run::open_all(&folders).unwrap();
+        runs.into_iter().map(|run| run.name).collect::<Vec<_>>()
+    };
+    for (folders, expected) in [
+        (
+            &["runs/sft/pope", "runs/rlhf/pope"][..],
+            &["sft/pope", "rlhf/pope"][..],
+        ),
+        (
+            &["s/step-100/pope", "s/step-200/pope", "other"],
+            &["step-100/pope", "step-200/pope", "other"],
+        ),
+        // As many as are needed of each.
+        (
+            &["a/x/pope", "b/x/pope", "b/y/pope"],
+            &["a/x/pope", "b/x/pope", "y/pope"],
+        ),
+        (&["a/x/pope", "a/x/pope"], &["pope", "pope"]),
+    ] {
+        assert_eq!(named(folders), expected);
+    }
+}

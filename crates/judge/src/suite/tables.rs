@@ -131,14 +131,10 @@ fn table(
             cells: columns.iter().map(cell).collect(),
         }
     };
-    let limit = |run: &Run| {
-        let limit = run.results.as_ref()?.benchmarks.get(&benchmark)?.limit?;
-        custom.is_none_or(|custom| limit < custom).then_some(limit)
-    };
     let lines = runs.iter().enumerate().map(of_run);
     Table {
         benchmark,
-        limit: runs.iter().find_map(limit),
+        limit: runs.iter().find_map(|run| run.limit(benchmark, custom)),
         lines: lines.chain(published.iter().map(of_paper)).collect(),
         columns,
     }
@@ -218,7 +214,7 @@ fn cell(benchmark: Benchmark, column: &Column, run: &Run, first: Option<&Run>, s
         return rows::cell(figure);
     };
     let [first, own] = [first, run].map(|run| of_group(benchmark, column, run));
-    rows::compared_cell(figure, first, own, &column.measure, seed)
+    rows::compared_cell(benchmark, figure, first, own, &column.measure, seed)
 }
 
 fn figure<'a>(benchmark: Benchmark, column: &Column, run: &'a Run) -> Option<&'a Figure> {
@@ -239,7 +235,7 @@ fn of_group<'a>(
     benchmark: Benchmark,
     column: &'a Column,
     run: &'a Run,
-) -> impl Iterator<Item = &'a Verdict> + Clone {
+) -> impl Iterator<Item = &'a Verdict> {
     let all = run.verdicts.get(&benchmark).into_iter().flatten();
     all.filter(move |verdict| column.group.is_empty() || verdict.group == column.group)
 }

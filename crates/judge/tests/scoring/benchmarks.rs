@@ -314,3 +314,40 @@ fn popes_table_is_worked_by_hand() {
     near(value(&scored, "recall"), 0.0);
     near(value(&scored, "f1"), 0.0);
 }
+
+#[test]
+fn figures_of_a_set_stand_or_fall_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let question = |figure: u8| {
+        json!({
+            "category": "VD", "subcategory": "chart", "visual_input": "1", "set_id": "3", "figure_id": figure.to_string(),
+            "question_id": "0", "question": "Is the left bar higher?", "gt_answer": "1",
+        })
+    };
+    let questions = json!([question(0), question(1)]);
+    let files = Files {
+        questions: vec![file(dir.path(), "bench.json", &questions.to_string())],
+        ..Files::default()
+    };
+    let answers = "{\"text\":\"Yes\"}\n{\"text\":\"No\"}\n";
+    let answers = file(dir.path(), "answers.jsonl", answers);
+    let (verdicts, scored) = score(Benchmark::HallusionBench, &files, &[answers], None, 0).unwrap();
+    let shown = |at: usize| (verdicts[at].image.as_str(), verdicts[at].file_name());
+    assert_eq!(shown(0), ("VD/chart/3", "VD/chart/3_0.png"));
+    assert_eq!(shown(1), ("VD/chart/3", "VD/chart/3_1.png"));
+    // One of two answers, no question about all its figures, and one of two figures; of one set every resample is the same.
+    for (key, expected) in [
+        ("accuracy", 0.5),
+        ("question_accuracy", 0.0),
+        ("figure_accuracy", 0.5),
+    ] {
+        let figure = &scored.figures[key];
+        assert_eq!(
+            (figure.value, figure.ci95),
+            (Some(expected), Some([expected; 2])),
+            "{key}"
+        );
+    }
+    // The same question about another figure is another item.
+    assert_eq!(scored.n_duplicates, 0);
+}

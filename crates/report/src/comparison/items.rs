@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candor_judge::Run;
 use candor_judge::people::People;
+use candor_judge::rows::is_same_item;
 use candor_judge::{Benchmark, Verdict};
 use maud::{Markup, html};
 use serde::Serialize;
@@ -105,14 +106,20 @@ fn answer(benchmark: Benchmark, verdict: &Verdict) -> Answer {
     }
 }
 
-/// The items of a benchmark, each with the verdict of every run, in the order of the first run that has them.
+/// The items of a benchmark, each with the verdict of every run, in the order of the first run that has them. What has the same
+/// id and is another item stands by itself.
 fn joined(benchmark: Benchmark, runs: &[Run]) -> Vec<(&str, Vec<Option<&Verdict>>)> {
     let mut items: Vec<(&str, Vec<Option<&Verdict>>)> = Vec::new();
-    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    // By id, the places of its items, each with the first verdict on it.
+    let mut places: BTreeMap<&str, Vec<(usize, &Verdict)>> = BTreeMap::new();
     for (k, run) in runs.iter().enumerate() {
         for verdict in run.verdicts.get(&benchmark).into_iter().flatten() {
-            let place = *places.entry(&verdict.id).or_insert_with(|| {
+            let known = places.entry(&verdict.id).or_default();
+            let same = |(_, first): &&(usize, &Verdict)| is_same_item(benchmark, first, verdict);
+            let place = known.iter().find(same).map(|(place, _)| *place);
+            let place = place.unwrap_or_else(|| {
                 items.push((&verdict.id, vec![None; runs.len()]));
+                known.push((items.len() - 1, verdict));
                 items.len() - 1
             });
             items[place].1[k] = Some(verdict);
@@ -149,7 +156,7 @@ pub(crate) fn embed(compared: &ComparedRuns<'_>) -> Result<Embedded, ReportError
                 benchmark: k,
                 id,
                 group: &first.group,
-                image: &first.image,
+                image: first.file_name(),
                 question: shown(&first.question),
                 reference: first.reference.as_deref().map(shown),
                 answers: verdicts
@@ -261,5 +268,27 @@ mod tests {
                 ("c", vec![false, true])
             ]
         );
+    }
+
+    #[test]
+    fn what_shares_an_id_alone_is_no_one_item() {
+        let run = |image: &str| Run {
+            verdicts: [(
+                Benchmark::Pope,
+                vec![Verdict {
+                    id: "random-1".to_owned(),
+                    image: image.to_owned(),
+                    ..Verdict::default()
+                }],
+            )]
+            .into(),
+            ..Run::default()
+        };
+        let runs = [run("coco.jpg"), run("gqa.jpg"), run("coco.jpg")];
+        let found: Vec<Vec<bool>> = joined(Benchmark::Pope, &runs)
+            .into_iter()
+            .map(|(_, verdicts)| verdicts.iter().map(Option::is_some).collect())
+            .collect();
+        assert_eq!(found, [vec![true, false, true], vec![false, true, false]]);
     }
 }

@@ -20,7 +20,7 @@ const JPEG_QUALITY: u8 = 75;
 /// All images together, in bytes of the page. Later ones are left out.
 const MAX_BYTES: usize = 32 << 20;
 
-/// The images of a page, by the items' image.
+/// The images of a page, by the file names of the items' images.
 #[derive(Debug, Default)]
 pub(crate) struct Thumbnails {
     /// Where images are looked for, in this order.
@@ -49,7 +49,7 @@ impl Thumbnails {
     /// # Errors
     /// The file is no whole JPEG or PNG, or too large.
     pub(crate) fn add(&mut self, verdict: &Verdict) -> Result<(), ReportError> {
-        if !self.seen.insert(verdict.image.clone()) {
+        if !self.seen.insert(verdict.file_name().to_owned()) {
             return Ok(());
         }
         let mut files = self
@@ -66,7 +66,7 @@ impl Thumbnails {
         }
         let uri = data_uri(&file)?;
         self.n_bytes += uri.len();
-        self.by_image.insert(verdict.image.clone(), uri);
+        self.by_image.insert(verdict.file_name().to_owned(), uri);
         Ok(())
     }
 }
@@ -145,6 +145,22 @@ mod tests {
         assert!(all.by_image["photo.png"].starts_with("data:image/jpeg;"));
         assert_eq!(size(&all.by_image["drawing.png"]), (64, 64));
         assert!(all.by_image["drawing.png"].starts_with("data:image/png;"));
+    }
+
+    #[test]
+    fn each_figure_of_a_set_is_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut all = Thumbnails::new(vec![dir.path().to_owned()]);
+        for name in ["3_0.png", "3_1.png"] {
+            RgbImage::new(8, 8).save(dir.path().join(name)).unwrap();
+            let of_set = Verdict {
+                image_file: Some(name.to_owned()),
+                ..verdict("VD/chart/3")
+            };
+            all.add(&of_set).unwrap();
+        }
+        let shown: Vec<&String> = all.by_image.keys().collect();
+        assert_eq!(shown, ["3_0.png", "3_1.png"]);
     }
 
     #[test]

@@ -181,8 +181,18 @@ impl Demo {
             let ids = verdicts.iter().map(|verdict| verdict.id.clone());
             ids_once(self.folder.join(name), ids)
         };
-        same_ids(&ids(&first, one)?, &ids(&second, other)?)?;
-        Ok(Some(pairs(one, other, key)))
+        let (asked, others) = (ids(&first, one)?, ids(&second, other)?);
+        same_ids(&asked, &others)?;
+        let both = pairs(benchmark, one, other, key);
+        if both.len() < one.len() {
+            let n = one.len() - both.len();
+            let problem = format!(
+                "{n} ids have another image, question or reference than in {}",
+                others.0.display()
+            );
+            return Err(ReportError::unfit(&asked.0, problem, OTHER_ITEMS));
+        }
+        Ok(Some(both))
     }
 
     /// What the reward model without facts, and the one with them, contribute to the accuracy; `None` where one of them was not

@@ -384,6 +384,14 @@ fn arms_that_were_asked_different_things_are_refused() {
         message.contains("\"7\" is not in") && message.contains(name),
         "{message}"
     );
+    // The same id, and another image.
+    let other = verdict(&json!({ "score": [3.0, 1.0] })).replace("0.png", "7.png");
+    demo::put(&seeds[1].1, name, &other);
+    let message = refused(out, &seeds);
+    assert!(
+        message.contains("1 ids have another image") && message.contains(name),
+        "{message}"
+    );
 }
 
 #[test]

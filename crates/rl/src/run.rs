@@ -128,11 +128,13 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
         };
         let learned = step(recipe, &models, &images, going, done);
         let learned = learned.map_err(|error| match error {
-            RlError::Unrewarded { step, error, .. } => RlError::Unrewarded {
-                step,
-                error,
-                unkept: session.keep().err().map(|error| error.to_string()),
-            },
+            // Nothing was learned from the step yet.
+            RlError::Unrewarded { .. } | RlError::Unscored { .. } | RlError::Diverged { .. } => {
+                RlError::Ended {
+                    error: Box::new(error),
+                    unkept: session.keep().err().map(|error| error.to_string()),
+                }
+            }
             other => other,
         });
         if !learned? {
@@ -188,7 +190,7 @@ fn step(
         scores,
         drawn,
         n_tokens,
-    } = gatherer.gather(session, rewards, supply, &asked, done)?;
+    } = gatherer.gather(session, rewards, &asked, done)?;
 
     session.phase("reference");
     let (ranks, weighted) = (session.ranks().clone(), &recipe.rewards);
@@ -221,6 +223,8 @@ fn step(
         )?;
     }
     guard::check(&recipe.guard, done + 1, &rollout, &rollouts, &scores, &file)?;
+    // Not before: a step that is stopped is asked again, for the same prompts.
+    supply.use_up(drawn.n_prompts as u64);
 
     session.phase("update");
     let drop_partial = recipe.quirks.drop_partial_mini_batch;

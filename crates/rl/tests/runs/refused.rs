@@ -3,9 +3,14 @@
 use std::fs;
 
 use candor_data::formats::captions;
+use candor_rl::run;
+use candor_run::Outcome;
 use candor_testing::files::lines;
+use candor_testing::run::launch;
+use tch::Device;
 
-use crate::fixture::{bundle, facts, prepared, try_run};
+use crate::fixture::{bundle, facts, finished, prepared, recipe, try_run};
+use crate::resume::assert_same;
 
 fn assert_says(message: &str, parts: &[&str]) {
     for part in parts {
@@ -46,6 +51,27 @@ fn a_policy_gone_astray_stops_with_its_samples() {
         &["step 1", "not one response ended", "max_new_tokens"],
     );
     assert!(dir.path().join("cut/samples/step-1.jsonl").exists());
+}
+
+/// The guard looks at a step before it is learned from: with another one the run goes on as if it had had that from the start.
+#[test]
+fn a_run_that_the_guard_stopped_goes_on_with_another_guard() {
+    let dir = prepared();
+    finished(dir.path(), "whole", &["guard.max_kl=100.0"]);
+    let message = try_run(dir.path(), "broken", &["guard.max_kl=0.001"]).unwrap_err();
+    let parts = ["step 2", "the steps before it are kept", "--resume"];
+    assert_says(&message.to_string(), &parts);
+    let out = dir.path().join("broken");
+    assert_eq!(lines(&out.join("metrics.jsonl")).len(), 1);
+    let again = recipe(dir.path(), "broken", &["guard.max_kl=100.0"]);
+    let outcome = run(&again, &launch(true), Device::Cpu).unwrap();
+    assert_eq!(outcome, Outcome::Finished);
+    let notes = out.join("resumed.jsonl");
+    let note = &lines(&notes)[0];
+    assert_eq!(note["step"], 1);
+    assert_eq!(note["changes"]["guard.max_kl"]["to"], 100.0);
+    fs::remove_file(notes).unwrap();
+    assert_same(&dir.path().join("whole"), &out);
 }
 
 #[test]

@@ -1,15 +1,21 @@
 //! What stops a run, and what it says then.
 
 use std::fs;
+use std::path::Path;
 
 use candor_data::formats::captions;
+use candor_reward::Judged;
+use candor_rl::models::Models;
 use candor_rl::run;
 use candor_run::Outcome;
 use candor_testing::files::lines;
 use candor_testing::run::launch;
+use serde_json::Value;
 use tch::Device;
 
-use crate::fixture::{bundle, facts, finished, prepared, recipe, try_run};
+use crate::fixture::{
+    answered, bundle, facts, finished, prepared, prompts, recipe, shown, try_run,
+};
 use crate::resume::assert_same;
 
 fn assert_says(message: &str, parts: &[&str]) {
@@ -111,6 +117,55 @@ fn parts_that_do_not_fit_are_refused_before_the_run_begins() {
         &refused(&[]),
         &["facts.json", "green-3", "caption_type 3", "aok_"],
     );
+}
+
+/// Answers have 8 tokens at most, and this reward prompt does not repeat them: what is around the longest prompt, and 8 more, are room
+/// enough, and one token less is not.
+#[test]
+fn prompts_whose_longest_answer_the_reward_model_cannot_read_are_refused_before_the_run() {
+    let dir = prepared();
+    let models = Models::open(&recipe(dir.path(), "out", &[]), Device::Cpu).unwrap();
+    let wording = &models.reward.as_ref().unwrap().wording;
+    let rules = models.judge_base().rules(128, Path::new(""));
+    let around: Vec<usize> = prompts()
+        .iter()
+        .map(|prompt| {
+            let item = Judged {
+                id: "x",
+                conversation: &answered(prompt, ""),
+                facts: &shown(prompt),
+            };
+            wording.put(item, "x", rules).unwrap().ids.len()
+        })
+        .collect();
+    let longest = around.iter().copied().max().unwrap();
+    let file = dir.path().join("reward/reward_model.json");
+    let trained_on = |max_tokens: usize| {
+        let mut written: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        written["max_tokens"] = max_tokens.into();
+        fs::write(&file, written.to_string()).unwrap();
+    };
+    trained_on(longest + 8);
+    try_run(dir.path(), "fits", &["run.steps=1"]).expect("every answer fits");
+
+    trained_on(longest + 7);
+    let message = try_run(dir.path(), "out", &[]).unwrap_err().to_string();
+    let (all, reads) = (prompts(), format!("reads {longest} tokens of prompt"));
+    let limit = format!("more than the {} that it was trained on", longest + 7);
+    let refused = all.iter().zip(&around).filter(|(_, n)| **n == longest);
+    let ids: Vec<&str> = refused
+        .map(|(row, _)| row.conversation.id.as_str())
+        .collect();
+    let parts = [reads.as_str(), "sampling.max_new_tokens = 8", &limit];
+    assert_says(&message, &[&parts, &ids[..]].concat());
+    assert!(!dir.path().join("out/resolved.toml").exists());
+
+    let sets = ["data.on_bad_row=\"skip\"", "run.steps=1"];
+    try_run(dir.path(), "skips", &sets).expect("the others are asked");
+    let result = fs::read_to_string(dir.path().join("skips/result.json")).unwrap();
+    let result: Value = serde_json::from_str(&result).unwrap();
+    assert_eq!(result["n_prompts"], all.len() - ids.len());
+    assert_eq!(result["skipped"]["too_long"], ids.len());
 }
 
 #[test]

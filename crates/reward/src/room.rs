@@ -2,8 +2,8 @@
 //!
 //! A response is read within the prompt, its image, the facts and the question about it, and once more where the reward prompt
 //! repeats it. Longer sequences than those that the reward model was trained on are refused, so a run that samples looks at its
-//! prompts first. Responses are tokenised anew here, and a text may have more tokens than it was sampled as: what this passes is
-//! refused in scoring only for such texts, which are rare.
+//! prompts first. Responses are tokenised anew here, and a text may have more tokens than it was sampled as, in the words of another
+//! family most of all: what this passes is refused in scoring only for such texts.
 
 use candor_data::rows::{Reason, RowFault};
 use candor_model::ModelError;

@@ -279,10 +279,16 @@ fn what_may_change_in_a_list_is_noted_with_its_place() {
         error.to_string().contains("terms[1].weight: 1 -> 2"),
         "{error}"
     );
-    drop(RunFolder::resume(&options(dir.path(), &patient)).unwrap());
+    for recipe in [&patient, &patient, &began] {
+        drop(RunFolder::resume(&options(dir.path(), recipe)).unwrap());
+    }
     let notes = fs::read_to_string(dir.path().join("resumed.jsonl")).unwrap();
-    let expected = "{\"step\":0,\"changes\":{\"terms[1].patience\":{\"from\":null,\"to\":9}}}\n";
-    assert_eq!(notes, expected);
+    let expected = [("null", "9"), ("9", "null")].map(|(from, to)| {
+        format!(
+            "{{\"step\":0,\"changes\":{{\"terms[1].patience\":{{\"from\":{from},\"to\":{to}}}}}}}\n"
+        )
+    });
+    assert_eq!(notes, expected.concat());
 }
 
 #[test]

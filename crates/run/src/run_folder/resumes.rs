@@ -41,7 +41,10 @@ pub(super) fn note(
     let path = dir.join(FILE);
     let notes = read(&path)?;
     let mut changes = BTreeMap::new();
-    for key in free_keys(recipes[0], recipes[1], may_change) {
+    let mut keys = free_keys(recipes[0], recipes[1], may_change);
+    // One of a list that neither of the two has may have been there between them.
+    keys.extend(notes.iter().flat_map(|note| note.changes.keys().cloned()));
+    for key in keys {
         let [then, to] = recipes.map(|recipe| value_of(recipe, &key));
         let last = notes.iter().rev().find_map(|note| note.changes.get(&key));
         let from = last.map_or(then, |change| change.to.clone());

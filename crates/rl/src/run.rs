@@ -127,17 +127,7 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
             suite: &mut suite,
         };
         let learned = step(recipe, &models, &images, going, done);
-        let learned = learned.map_err(|error| match error {
-            // Nothing was learned from the step yet.
-            RlError::Unrewarded { .. } | RlError::Unscored { .. } | RlError::Diverged { .. } => {
-                RlError::Ended {
-                    error: Box::new(error),
-                    unkept: session.keep().err().map(|error| error.to_string()),
-                }
-            }
-            other => other,
-        });
-        if !learned? {
+        if !learned.map_err(|error| keeping(&mut session, error))? {
             return Ok(Outcome::Stopped);
         }
     }
@@ -158,6 +148,19 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     }
     session.finish("done");
     Ok(Outcome::Finished)
+}
+
+/// The same error; of a step that nothing was learned from yet, after the steps before it are kept.
+fn keeping(session: &mut Session, error: RlError) -> RlError {
+    match error {
+        RlError::Unrewarded { .. } | RlError::Unscored { .. } | RlError::Diverged { .. } => {
+            RlError::Ended {
+                error: Box::new(error),
+                unkept: session.keep().err().map(|error| error.to_string()),
+            }
+        }
+        other => other,
+    }
 }
 
 /// One step; returns whether the run should go on.

@@ -49,5 +49,5 @@ mod unknown;
 pub use field::Field;
 pub use mistake::{Mistake, Origin, RecipeError};
 pub use reader::{Element, Reader};
-pub use resolved::{Resolved, changed_keys, leaves_of, value_of};
+pub use resolved::{Resolved, changed_keys, free_keys, leaves_of, value_of};
 pub use survey::{FieldDoc, Presence, survey};

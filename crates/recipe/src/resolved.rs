@@ -28,14 +28,16 @@ impl Resolved {
     }
 }
 
-/// The value under a dotted key of a resolved text; null if there is none.
+/// The value under a dotted key of a resolved text, such as `rewards[0].weight`; null if there is none.
 #[must_use]
 pub fn value_of(resolved: &str, key: &str) -> serde_json::Value {
     let table: toml::Table = resolved.parse().unwrap_or_default();
     let resolved = toml::Value::Table(table);
-    let value = key
-        .split('.')
-        .try_fold(&resolved, |value, part| value.get(part));
+    let mut parts = key.split('.').flat_map(|part| part.split('['));
+    let value = parts.try_fold(&resolved, |value, part| match part.strip_suffix(']') {
+        Some(place) => value.get(place.parse::<usize>().ok()?),
+        None => value.get(part),
+    });
     // Numbers, strings and the like: what TOML holds, JSON holds.
     value
         .and_then(|value| serde_json::to_value(value).ok())
@@ -43,17 +45,37 @@ pub fn value_of(resolved: &str, key: &str) -> serde_json::Value {
 }
 
 /// The dotted keys whose values differ between two resolved texts, as `key: then -> now`, except those that
-/// `may_change`.
+/// `may_change`, in which `[*]` is any place of a list.
 #[must_use]
 pub fn changed_keys(then: &str, now: &str, may_change: &[&str]) -> Vec<String> {
     let (then, now) = (leaves_of(then), leaves_of(now));
     let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
     let shown = |leaf: Option<&String>| leaf.map_or("absent", String::as_str).to_owned();
     keys.into_iter()
-        .filter(|key| !may_change.contains(&key.as_str()))
+        .filter(|key| !may_change.contains(&in_any_place(key).as_str()))
         .filter(|key| then.get(*key) != now.get(*key))
         .map(|key| format!("{key}: {} -> {}", shown(then.get(key)), shown(now.get(key))))
         .collect()
+}
+
+/// The keys that `may_change` names: those of lists, in which `[*]` is any place, as the two resolved texts have them.
+#[must_use]
+pub fn free_keys(then: &str, now: &str, may_change: &[String]) -> BTreeSet<String> {
+    let both = [then, now].map(leaves_of);
+    let in_lists = both.iter().flat_map(BTreeMap::keys);
+    let in_lists =
+        in_lists.filter(|key| key.contains('[') && may_change.contains(&in_any_place(key)));
+    let plain = may_change.iter().filter(|key| !key.contains('['));
+    plain.chain(in_lists).cloned().collect()
+}
+
+/// A dotted key with `[*]` for the place in each list: `rewards[*].weight` for `rewards[0].weight`.
+fn in_any_place(key: &str) -> String {
+    let parts = key.split(']').map(|part| match part.rsplit_once('[') {
+        Some((list, _)) => format!("{list}[*"),
+        None => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("]")
 }
 
 /// Every plain value of a text by its dotted key, as TOML writes it.

@@ -20,6 +20,7 @@ mod pair_benchmark;
 mod pairs;
 pub mod prompt;
 mod recipe;
+mod room;
 pub mod run;
 pub mod scorer;
 mod scores;

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_data::image::PixelBounds;
+use candor_data::rows::RowFault;
 use candor_data::{FactBook, sha256};
+use candor_model::sample::SampleRules;
 use candor_model::shared::SharedPrefix;
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Quantization, ScalarHead, hub};
 use candor_run::Ranks;
@@ -22,6 +24,7 @@ use tch::{Kind, Tensor};
 use self::description::{DESCRIPTION, Description, book_of};
 use crate::RewardError;
 use crate::prompt::RewardPrompt;
+use crate::room::advised;
 use crate::scores::Scorer;
 pub use crate::wording::Judged;
 use crate::wording::{CaptionOrder, Wording};
@@ -310,6 +313,25 @@ impl RewardModel {
         Ok(book_of(&self.wording.prompt, folder, file)?.unwrap_or_default())
     }
 
+    /// Whether it can score every response of at most `max_new_tokens` tokens to a prompt: `item` is the prompt with an empty
+    /// response, and `rules` are those of its base, whose own `max_tokens` does not count here.
+    ///
+    /// # Errors
+    /// The longest response would not fit, the prompt shows facts and there are none, or the conversation is none that it reads.
+    pub fn check_room(
+        &self,
+        item: Judged<'_>,
+        rules: SampleRules<'_>,
+        max_new_tokens: usize,
+    ) -> Result<(), RowFault> {
+        let max_tokens = self.max_tokens;
+        let rules = SampleRules {
+            max_tokens,
+            ..rules
+        };
+        self.wording.check_room(item, rules, max_new_tokens)
+    }
+
     /// The raw score of every response, in the order of `items`, read where the wording says. `features` holds the images as the base's tower sees them.
     ///
     /// Equal calls give equal scores; the last bits may depend on which responses share a pass, of at most
@@ -332,7 +354,7 @@ impl RewardModel {
         let sequences: Vec<Result<SharedPrefix, RewardError>> = items
             .par_iter()
             .map(|item| {
-                let worded = wording.put(*item, item.id, rules)?;
+                let worded = wording.put(*item, item.id, rules).map_err(advised)?;
                 let image = item.conversation.image.clone();
                 Ok(SharedPrefix::of(item.id, &[worded.read_at()], image)?)
             })

@@ -30,18 +30,26 @@ pub enum RlError {
     #[error(transparent)]
     Judge(#[from] candor_judge::JudgeError),
     /// The responses of a step have no rewards.
-    #[error(
-        "step {step} has no rewards: {error}\n  {}",
-        unkept.as_deref().map_or_else(
-            || "the steps before it are kept: the same command with --resume goes on with it".to_owned(),
-            |problem| format!("and the steps since the last checkpoint are lost, because none could be written: {problem}"),
-        )
-    )]
+    #[error("step {step} has no rewards: {error}")]
     Unrewarded {
         /// The step, from 1.
         step: u64,
         /// Why.
         error: Box<candor_judge::JudgeError>,
+    },
+    /// The responses of a step have no scores.
+    #[error("step {step} has no scores: {error}")]
+    Unscored {
+        /// The step, from 1.
+        step: u64,
+        /// Why.
+        error: Box<candor_reward::RewardError>,
+    },
+    /// Nothing was learned from a step, and the run ended with those before it.
+    #[error("{error}\n  {}", kept(error, unkept.as_deref()))]
+    Ended {
+        /// What became of the step.
+        error: Box<RlError>,
         /// Why the steps before it are not kept, where they are not.
         unkept: Option<String>,
     },
@@ -69,6 +77,26 @@ pub enum RlError {
         /// Rows that show it.
         ids: Vec<String>,
     },
+}
+
+/// What is left of a run that ended by this error, and how it goes on.
+fn kept(error: &RlError, unkept: Option<&str>) -> String {
+    if let Some(problem) = unkept {
+        return format!(
+            "and the steps since the last checkpoint are lost, because none could be written: {problem}"
+        );
+    }
+    let how = match error {
+        RlError::Unrewarded { .. } => "the same command with --resume goes on with it",
+        RlError::Diverged { .. } => {
+            "--resume goes on with it where the recipe differs in [guard] alone, and --init-from starts a new run of another \
+             recipe from their weights"
+        }
+        _ => {
+            "--init-from starts a new run from their weights, with a smaller sampling.max_new_tokens or another reward model"
+        }
+    };
+    format!("the steps before it are kept: {how}")
 }
 
 impl From<candor_eval::EvalError> for RlError {

@@ -31,7 +31,7 @@ pub struct Experience {
     pub critic: Option<CriticExperience>,
     /// After shaping, before whitening.
     pub rewards: Tensor,
-    /// Whitened if the recipe says so.
+    /// Whitened if the recipe says so, over the rollouts that are learned from; then 0 for the others.
     pub advantages: Tensor,
     /// Standard deviation of the advantages before whitening; a scalar.
     pub advantages_std: Tensor,
@@ -97,6 +97,15 @@ fn sentences(
     (paid.collect(), last.collect())
 }
 
+/// A mask that is false in the rows that are left out too.
+///
+/// # Shapes
+/// `mask`: `[rollouts, width]`, bool → the same.
+fn without_rows(mask: &Tensor, left_out: &[bool]) -> Tensor {
+    let left_out = Tensor::from_slice(left_out).to_device(mask.device());
+    mask.logical_and(&left_out.logical_not().unsqueeze(1))
+}
+
 impl Experience {
     /// Shapes rewards and estimates advantages.
     ///
@@ -151,7 +160,9 @@ impl Experience {
         let estimate = ppo.advantages.estimate(&paid, values, &counted);
         let advantages_std = moments(&estimate.advantages, &counted).1.sqrt();
         let advantages = if ppo.whiten_advantages {
-            whiten_centered(&estimate.advantages, &counted)
+            let left_out = (flat.as_deref()).filter(|_| ppo.advantages.leaves_out_flat());
+            let learned = left_out.map(|flat| without_rows(&counted, flat));
+            whiten_centered(&estimate.advantages, learned.as_ref().unwrap_or(&counted))
         } else {
             estimate.advantages
         };

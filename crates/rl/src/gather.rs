@@ -23,7 +23,6 @@ use crate::prompts::PromptRow;
 use crate::recipe::RlRecipe;
 use crate::rollout::{Rollout, Sampler};
 use crate::scoring::{Score, score, segments, terms, verdict};
-use crate::supply::Supply;
 
 /// What was asked for a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -68,7 +67,7 @@ pub(crate) struct Gatherer<'a> {
 
 impl Gatherer<'_> {
     /// The responses of a step and their scores; `done` is the number of steps done before it, and `asked` are the next prompts,
-    /// as many as all rounds may ask. Uses up those that it asks.
+    /// as many as all rounds may ask.
     ///
     /// # Errors
     /// A model fails, a term of the reward gives no number, or another rank has ended or hangs.
@@ -76,7 +75,6 @@ impl Gatherer<'_> {
         &self,
         session: &mut Session,
         rewards: &mut Rewards,
-        supply: &mut Supply<'_>,
         asked: &'p [PromptRow],
         done: u64,
     ) -> Result<Gathered<'p>, RlError> {
@@ -92,7 +90,6 @@ impl Gatherer<'_> {
             Ok::<_, RlError>(groups)
         };
         let (groups, drawn) = refilled(n, rounds, draw, |group| group.is_flat)?;
-        supply.use_up(drawn.n_prompts as u64);
         let n_flat = groups.iter().filter(|group| group.is_flat).count();
         if rounds > 0 && n_flat > 0 {
             tracing::warn!(
@@ -129,14 +126,21 @@ impl Gatherer<'_> {
 
         session.phase("score");
         let (models, images, pass_rows) = (self.models, self.images, recipe.sampling.pass_rows);
-        let said = score(models, images, &rollouts, &recipe.score, pass_rows, &ranks)?;
-        let segments = segments(models, images, &rollouts, pass_rows, &ranks)?;
+        let unscored = |error: RlError| match error {
+            RlError::Reward(error) => RlError::Unscored {
+                step: done + 1,
+                error: Box::new(error),
+            },
+            other => other,
+        };
+        let said = score(models, images, &rollouts, &recipe.score, pass_rows, &ranks);
+        let said = said.map_err(unscored)?;
+        let segments = segments(models, images, &rollouts, pass_rows, &ranks).map_err(unscored)?;
         // A judge is asked once, whoever else computes.
         let numbers = ranks.made_by_first(|| {
             let numbers = terms(rewards, &rollouts).map_err(|error| RlError::Unrewarded {
                 step: done + 1,
                 error: Box::new(error),
-                unkept: None,
             })?;
             Ok::<_, RlError>(mapped(numbers, f64::to_bits))
         })?;

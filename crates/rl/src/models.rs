@@ -145,6 +145,8 @@ impl Models {
             judge: Judge {
                 rules: judge.rules(judge.model.n_positions(), images),
                 with_facts,
+                reward: self.reward.as_ref(),
+                segments: &self.segments,
             },
             max_new_tokens,
             tells_facts: false,

@@ -12,6 +12,7 @@ use candor_data::{AnswerType, Conversation, Facts};
 use candor_judge::reward::{Answered, question};
 use candor_model::TokenRuns;
 use candor_model::sample::SampleRules;
+use candor_reward::RewardModel;
 
 pub use self::kept::Prompts;
 pub(crate) use self::reading::in_rows;
@@ -67,6 +68,10 @@ pub struct Judge<'a> {
     pub rules: SampleRules<'a>,
     /// Whether it, or a term of the reward, is shown facts and cannot do without.
     pub with_facts: bool,
+    /// The reward model, where there is one that is trained: it must have room for the longest answer.
+    pub reward: Option<&'a RewardModel>,
+    /// Those of terms that are paid by the sentence, each with the place of its term; they must have room as well.
+    pub segments: &'a [(usize, RewardModel)],
 }
 
 /// Who is asked, and what there is to look at beforehand.

@@ -210,8 +210,9 @@ pub struct RlRecipe {
 }
 
 impl RlRecipe {
-    /// The keys that a resume may change, besides those of every stage: how many rollouts are in memory together, and where. They
-    /// change logits in their last bits, and so, once in a while, a token that is sampled.
+    /// The keys that a resume may change, besides those of every stage: how many rollouts are in memory together, and where, which
+    /// changes logits in their last bits, and so, once in a while, a token that is sampled; and when a step stops the run, which
+    /// changes nothing of the steps that are done.
     #[must_use]
     pub fn may_change(&self) -> &'static [&'static str] {
         &[
@@ -222,6 +223,12 @@ impl RlRecipe {
             "model.recompute_blocks",
             "model.reward_device",
             "suite.batch_rows",
+            "guard.max_kl",
+            "guard.min_response_tokens",
+            "rewards[*].unparsed",
+            "rewards[*].timeout_secs",
+            "rewards[*].attempts",
+            "rewards[*].batch",
         ]
     }
 

@@ -127,15 +127,7 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
             suite: &mut suite,
         };
         let learned = step(recipe, &models, &images, going, done);
-        let learned = learned.map_err(|error| match error {
-            RlError::Unrewarded { step, error, .. } => RlError::Unrewarded {
-                step,
-                error,
-                unkept: session.keep().err().map(|error| error.to_string()),
-            },
-            other => other,
-        });
-        if !learned? {
+        if !learned.map_err(|error| keeping(&mut session, error))? {
             return Ok(Outcome::Stopped);
         }
     }
@@ -156,6 +148,19 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     }
     session.finish("done");
     Ok(Outcome::Finished)
+}
+
+/// The same error; of a step that nothing was learned from yet, after the steps before it are kept.
+fn keeping(session: &mut Session, error: RlError) -> RlError {
+    match error {
+        RlError::Unrewarded { .. } | RlError::Unscored { .. } | RlError::Diverged { .. } => {
+            RlError::Ended {
+                error: Box::new(error),
+                unkept: session.keep().err().map(|error| error.to_string()),
+            }
+        }
+        other => other,
+    }
 }
 
 /// One step; returns whether the run should go on.
@@ -188,7 +193,7 @@ fn step(
         scores,
         drawn,
         n_tokens,
-    } = gatherer.gather(session, rewards, supply, &asked, done)?;
+    } = gatherer.gather(session, rewards, &asked, done)?;
 
     session.phase("reference");
     let (ranks, weighted) = (session.ranks().clone(), &recipe.rewards);
@@ -221,6 +226,8 @@ fn step(
         )?;
     }
     guard::check(&recipe.guard, done + 1, &rollout, &rollouts, &scores, &file)?;
+    // Not before: a step that is stopped is asked again, for the same prompts.
+    supply.use_up(drawn.n_prompts as u64);
 
     session.phase("update");
     let drop_partial = recipe.quirks.drop_partial_mini_batch;

@@ -299,7 +299,8 @@ fn view(x: &Tensor, rows: &Tensor, width: i64) -> Tensor {
 }
 
 /// The mini-batches of one inner epoch: a shuffle of the rollouts that are trained on, cut. The last may be smaller, or is
-/// dropped.
+/// dropped. Where rollouts are left out, those that stay are cut into parts of nearly one size instead, the larger first: an
+/// optimizer that divides by the size of the gradient moves the weights as far for the last few rollouts as for a whole mini-batch.
 #[must_use]
 pub fn mini_batches(
     seed: u64,
@@ -310,12 +311,19 @@ pub fn mini_batches(
 ) -> Vec<Vec<usize>> {
     let mut order = permutation(seed, "rl.mini_batch", &[done, epoch], batch.rollout_batch);
     order.retain(|&row| is_trained(row));
-    let whole = |chunk: &&[usize]| !drop_partial || chunk.len() == batch.mini_batch;
-    order
-        .chunks(batch.mini_batch)
-        .filter(whole)
-        .map(<[usize]>::to_vec)
-        .collect()
+    if order.len() == batch.rollout_batch || drop_partial {
+        let whole = |chunk: &&[usize]| !drop_partial || chunk.len() == batch.mini_batch;
+        let chunks = order.chunks(batch.mini_batch).filter(whole);
+        return chunks.map(<[usize]>::to_vec).collect();
+    }
+    let n_parts = order.len().div_ceil(batch.mini_batch);
+    let mut left = order.as_slice();
+    let part = |place: usize| {
+        let (part, after) = left.split_at(left.len().div_ceil(n_parts - place));
+        left = after;
+        part.to_vec()
+    };
+    (0..n_parts).map(part).collect()
 }
 
 /// All inner epochs of a step; returns what each update found and did.
@@ -357,11 +365,14 @@ mod tests {
         inner_epochs: 2,
     };
 
+    fn sizes(cut: &[Vec<usize>]) -> Vec<usize> {
+        cut.iter().map(Vec::len).collect()
+    }
+
     #[test]
     fn every_rollout_is_in_one_mini_batch_of_an_inner_epoch() {
         let cut = mini_batches(1, [7, 0], &BATCH, |_| true, false);
-        let sizes: Vec<usize> = cut.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [4, 4, 2]);
+        assert_eq!(sizes(&cut), [4, 4, 2]);
         let mut all = cut.concat();
         all.sort_unstable();
         assert_eq!(all, (0..10).collect::<Vec<_>>());
@@ -373,11 +384,30 @@ mod tests {
     fn what_is_left_out_leaves_the_order_of_the_others() {
         let all = mini_batches(1, [7, 0], &BATCH, |_| true, false).concat();
         let even = mini_batches(1, [7, 0], &BATCH, |row| row % 2 == 0, false);
-        let sizes: Vec<usize> = even.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [4, 1]);
+        assert_eq!(sizes(&even), [3, 2]);
         let expected: Vec<usize> = all.into_iter().filter(|row| row % 2 == 0).collect();
         assert_eq!(even.concat(), expected);
         assert!(mini_batches(1, [7, 0], &BATCH, |_| false, false).is_empty());
+    }
+
+    /// 264 = 256 + 8 would give the last 8 an update of their own.
+    #[test]
+    fn where_rollouts_are_left_out_no_mini_batch_is_a_small_rest() {
+        let step = BatchRecipe {
+            rollout_batch: 512,
+            mini_batch: 256,
+            ..BATCH
+        };
+        let kept = |n: usize| sizes(&mini_batches(1, [7, 0], &step, |row| row < n, false));
+        assert_eq!(kept(264), [132, 132]);
+        assert_eq!(kept(257), [129, 128]);
+        assert_eq!(kept(256), [256]);
+        assert_eq!(kept(512), [256, 256]);
+        let tens = |n: usize| sizes(&mini_batches(1, [7, 0], &BATCH, |row| row < n, false));
+        assert_eq!(tens(9), [3, 3, 3]);
+        // The paper's code drops what fills no mini-batch.
+        let dropped = mini_batches(1, [7, 0], &BATCH, |row| row < 9, true);
+        assert_eq!(sizes(&dropped), [4, 4]);
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub fn workload(recipe: &RlRecipe, policy: &Reading, judge: &Reading) -> Result<
         judge: Judge {
             rules: judge.rules(judge.n_positions(), images),
             with_facts: with_facts || terms.contains(&true),
+            // Its weights would have to be opened.
+            reward: None,
+            segments: &[],
         },
         max_new_tokens: recipe.sampling.max_new_tokens,
         tells_facts: !terms.is_empty(),

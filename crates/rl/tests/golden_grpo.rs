@@ -6,12 +6,14 @@
 
 mod given;
 
-use candor_model::Activations;
+use candor_data::Facts;
+use candor_model::{Activations, Response};
 use candor_rl::advantages::{Advantages, Scale, against_batch, against_group, without_spread};
 use candor_rl::experience::{Experience, width_of};
 use candor_rl::kl::KlEstimator;
 use candor_rl::loss::{Clip, Weights, kl_loss, policy_loss};
 use candor_rl::recipe::{AverageOver, KlPlace, Normalise, PpoRecipe, ScoreRecipe};
+use candor_rl::rollout::Rollout;
 use candor_rl::shaping::{ScorePosition, TerminalCoefs};
 use candor_rl::symbolic::YesReward;
 use candor_rl::update::Learner;
@@ -19,7 +21,7 @@ use candor_run::Ranks;
 use candor_testing::golden::{Golden, Updates, assert_close};
 use candor_train::{AdamW, AdamWConfig, ParamGroup, TrainError, on_this_rank};
 use given::{Models, golden_folder, prompts, rollouts, scores};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 const TOLERANCE: f64 = 2e-6;
 const FORWARD: f64 = 1e-5;
@@ -54,6 +56,68 @@ fn advantages_of_groups() {
     }
     let flat = without_spread(&rewards, mask, GROUP);
     assert_eq!(flat, [[false; 4], [true; 4]].concat());
+}
+
+/// Answers of 1, 3, 2, 2, 1 and 1 tokens earned 3, 1, 2, 2, 5 and 1, so that they are 1, −1, 0, 0, 2 and −2 better than the mean of
+/// their pairs. The pair in the middle is not trained on: over the tokens of the others, 1, −1, −1, −1, 2 and −2, the mean is −1/3 and
+/// the variance 12/6 − 1/9 = 17/9. What is told is the deviation of all ten tokens, of variance 12/10 − 1/25 = 1.16.
+#[test]
+fn whitening_goes_over_what_is_trained_on() {
+    let golden = Golden::open(&golden_folder().join("rollouts.safetensors"));
+    let prompts = prompts(&golden);
+    let lengths = [1, 3, 2, 2, 1, 1];
+    let rollouts: Vec<Rollout<'_>> = lengths
+        .iter()
+        .zip(&prompts)
+        .map(|(&n, prompt)| Rollout {
+            prompt,
+            sample: 0,
+            response: Response {
+                ids: vec![2; n],
+                logprobs: vec![0.0; n],
+                finished: true,
+            },
+            text: String::new(),
+            facts: Facts::default(),
+        })
+        .collect();
+    let mut scores = scores(&golden);
+    scores.truncate(lengths.len());
+    for (score, total) in scores.iter_mut().zip([3.0, 1.0, 2.0, 2.0, 5.0, 1.0]) {
+        score.terminal.total = total;
+    }
+    let leaving_out = PpoRecipe {
+        advantages: Advantages::Group {
+            samples_per_prompt: 2,
+            scale: Scale::None,
+            leave_out_flat: true,
+            refill_rounds: 0,
+        },
+        whiten_advantages: true,
+        ..ppo()
+    };
+    let reference = Tensor::zeros([6, 3], (Kind::Float, Device::Cpu));
+    let found = Experience::new(&rollouts, &scores, &reference, None, &score(), &leaving_out);
+    assert!((found.advantages_std.double_value(&[]) - 1.16_f64.sqrt()).abs() < 1e-6);
+    let of_token = |advantage: f64| (advantage + 1.0 / 3.0) / (17.0_f64.sqrt() / 3.0);
+    let [good, bad] = [1.0, -1.0].map(of_token);
+    let expected = [
+        [good, 0.0, 0.0],
+        [bad; 3],
+        [0.0; 3],
+        [0.0; 3],
+        [of_token(2.0), 0.0, 0.0],
+        [of_token(-2.0), 0.0, 0.0],
+    ];
+    for (row, expected) in (0..).zip(expected) {
+        for (column, expected) in (0..).zip(expected) {
+            let found = found.advantages.double_value(&[row, column]);
+            assert!(
+                (found - expected).abs() < 1e-5,
+                "{row}, {column}: {found} against {expected}"
+            );
+        }
+    }
 }
 
 #[test]

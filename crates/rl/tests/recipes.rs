@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_rl::advantages::{Advantages, Scale};
 use candor_rl::critic::{CriticBase, CriticRecipe};
@@ -23,6 +24,38 @@ fn root() -> PathBuf {
 fn open(path: &str, sets: &[&str]) -> Result<RlRecipe, String> {
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
     RlRecipe::open(&root().join("recipes").join(path), &sets).map_err(|e| e.to_string())
+}
+
+/// Beside the largest image of COCO, 640 × 640, with the tokens that each family's processor makes of it. The reward prompt has some 165
+/// tokens; five captions have some 90, and hardly ever more than 280. An image is one of a query's tokens, and an end is added.
+#[test]
+fn reward_models_of_shipped_recipes_have_room_for_the_answers_of_stage_5() {
+    let prompt = root().join("recipes/prompts/reward-facts.txt");
+    let prompt = format!("prompt.file={prompt:?}");
+    for (folder, image) in [
+        ("llava-7b-224", 256),
+        ("llava-13b-336", 576),
+        ("llava-v1.6-7b", 576 + 48 * 48 + 48),
+        ("llava-onevision-7b", 729 + 54 * 54 + 54),
+        ("qwen2.5-vl-3b", 23 * 23 + 2),
+        ("qwen2.5-vl-7b", 23 * 23 + 2),
+        ("qwen3-vl-4b", 20 * 20 + 2),
+        ("qwen3-vl-8b", 20 * 20 + 2),
+    ] {
+        let recipe = root().join("recipes").join(folder).join("3-reward.toml");
+        let reward = RewardRecipe::open(&recipe, std::slice::from_ref(&prompt)).unwrap();
+        for stage in ["5-ppo.toml", "grpo/5-grpo.toml"] {
+            let path = format!("{folder}/{stage}");
+            if !root().join("recipes").join(&path).exists() {
+                continue;
+            }
+            let rl = open(&path, &[]).unwrap();
+            let query = image + rl.data.max_query_tokens;
+            let most = query + rl.sampling.max_new_tokens + 165 + 280;
+            let room = reward.max_tokens;
+            assert!(most <= room, "{path}: {most} tokens, and room for {room}");
+        }
+    }
 }
 
 #[test]

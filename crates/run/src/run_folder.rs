@@ -40,7 +40,8 @@ pub struct RunOptions<'a> {
     /// The command that would resume this run, for messages.
     pub resume_command: &'a str,
     /// Dotted keys whose values may differ on resume because they change results by nothing, or by rounding alone, such
-    /// as the rows of a pass. What changed is noted in `resumed.jsonl`.
+    /// as the rows of a pass, or because they decide about steps that are not done; `[*]` is any place of a list. What changed is
+    /// noted in `resumed.jsonl`.
     pub may_change: &'a [&'a str],
 }
 

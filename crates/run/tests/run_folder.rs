@@ -27,7 +27,7 @@ fn options<'a>(dir: &'a Path, resolved: &'a str) -> RunOptions<'a> {
         resolved,
         n_keep_checkpoints: 2,
         resume_command: "candor sft r.toml --resume",
-        may_change: &["n_threads"],
+        may_change: &["n_threads", "terms[*].patience"],
     }
 }
 
@@ -262,6 +262,33 @@ fn what_a_resume_changes_is_noted_with_the_step() {
     fs::write(dir.path().join("resumed.jsonl"), "what?\n").unwrap();
     let error = RunFolder::resume(&options(dir.path(), &began)).unwrap_err();
     assert!(error.to_string().contains("resumed.jsonl"), "{error}");
+}
+
+/// A key of a list is free in each of its places, and is noted under its own.
+#[test]
+fn what_may_change_in_a_list_is_noted_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let terms = |patience: &str, weight: u32| {
+        format!("[[terms]]\nweight = 1\n[[terms]]\nweight = {weight}\n{patience}")
+    };
+    let [began, patient, other] =
+        [("", 1), ("patience = 9\n", 1), ("", 2)].map(|(p, w)| terms(p, w));
+    drop(RunFolder::start(&options(dir.path(), &began)).unwrap());
+    let error = RunFolder::resume(&options(dir.path(), &other)).unwrap_err();
+    assert!(
+        error.to_string().contains("terms[1].weight: 1 -> 2"),
+        "{error}"
+    );
+    for recipe in [&patient, &patient, &began] {
+        drop(RunFolder::resume(&options(dir.path(), recipe)).unwrap());
+    }
+    let notes = fs::read_to_string(dir.path().join("resumed.jsonl")).unwrap();
+    let expected = [("null", "9"), ("9", "null")].map(|(from, to)| {
+        format!(
+            "{{\"step\":0,\"changes\":{{\"terms[1].patience\":{{\"from\":{from},\"to\":{to}}}}}}}\n"
+        )
+    });
+    assert_eq!(notes, expected.concat());
 }
 
 #[test]

@@ -132,7 +132,8 @@ impl Rater {
 
     fn unparsed_remedy(&self) -> String {
         format!(
-            "say in `unparsed` of the term what such a response earns and start again: every reply is kept in {} and not paid for again",
+            "say in `unparsed` of the term what such a response earns and give the command again (`candor rl` goes on with --resume): \
+             every reply is kept in {} and not paid for again",
             self.cache.display()
         )
     }

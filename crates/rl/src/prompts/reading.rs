@@ -9,9 +9,10 @@ use candor_data::formats::{captions, images, ppo_prompts};
 use candor_data::rows::{
     ImageRows, LEAVE_OUT, OnBadRow, Reason, Row, RowFault, RowName, Sieve, Sifting, Skipped,
 };
-use candor_data::{Conversation, DataError, FactBook, Facts, Prompt, Speaker, shown};
+use candor_data::{Conversation, DataError, FactBook, Facts, Prompt, Speaker, Turn, shown};
 use candor_model::sample::{Sample, SampleRules};
 use candor_model::{ModelError, TokenRuns};
+use candor_reward::Judged;
 use candor_train::TrainError;
 
 use super::kept::{Keeper, Prompts};
@@ -116,9 +117,9 @@ impl Reading<'_> {
                 continue;
             };
             let row = row(query, &judged, &self.facts);
-            if self.misaligned.is_none() {
-                let with_facts = self.asking.judge.with_facts;
-                self.misaligned = check_alignment(&row, self.data, with_facts).err();
+            // Else each query was looked at with what belongs to it.
+            if self.misaligns && self.misaligned.is_none() {
+                self.misaligned = check_alignment(&row, self.data, self.asking).err();
             }
             self.keeper.add(&row)?;
         }
@@ -139,6 +140,7 @@ impl Reading<'_> {
         query.check_room(asking)?;
         if !self.misaligns {
             check_facts(prompt, &self.facts, data, asking.judge.with_facts)?;
+            check_scoring(&query.conversation, &facts_of(prompt, &self.facts), asking)?;
         }
         Ok(query)
     }
@@ -325,6 +327,23 @@ fn check_facts(
     ))
 }
 
+/// Whether every reward model can read the longest answer to a query, with what it is told.
+fn check_scoring(query: &Conversation, facts: &Facts, asking: Asking<'_>) -> Result<(), RowFault> {
+    let mut conversation = query.clone();
+    conversation.turns.push(Turn::gpt(""));
+    let item = Judged {
+        id: &conversation.id,
+        conversation: &conversation,
+        facts,
+    };
+    let judge = asking.judge;
+    let of_segments = judge.segments.iter().map(|(_, model)| model);
+    for model in judge.reward.into_iter().chain(of_segments) {
+        model.check_room(item, judge.rules, asking.max_new_tokens)?;
+    }
+    Ok(())
+}
+
 /// A query, judged by what belongs to `judged`, which is its own row unless the quirk is on.
 fn row(query: Query, judged: &Prompt, facts: &FactBook) -> PromptRow {
     let conversation = Conversation {
@@ -352,7 +371,7 @@ fn first_answer(prompt: &Prompt) -> Option<String> {
 }
 
 /// What would otherwise fail in the middle of a run that judges queries by what belongs to others.
-fn check_alignment(row: &PromptRow, data: &DataRecipe, with_facts: bool) -> Result<(), RlError> {
+fn check_alignment(row: &PromptRow, data: &DataRecipe, asking: Asking<'_>) -> Result<(), RlError> {
     let remedy =
         "turn quirks.misalign_dropped_queries off: dropped rows have shifted images and facts";
     let expected = shown::count(row.conversation.image.as_deref());
@@ -367,7 +386,7 @@ fn check_alignment(row: &PromptRow, data: &DataRecipe, with_facts: bool) -> Resu
             remedy,
         });
     }
-    if with_facts && row.facts.is_empty() {
+    if asking.judge.with_facts && row.facts.is_empty() {
         let image = row.conversation.image.as_deref().unwrap_or("no image");
         return Err(RlError::Unfit {
             path: data.facts.clone().unwrap_or_default(),
@@ -375,5 +394,9 @@ fn check_alignment(row: &PromptRow, data: &DataRecipe, with_facts: bool) -> Resu
             remedy,
         });
     }
-    Ok(())
+    check_scoring(&row.conversation, &row.facts, asking).map_err(|fault| RlError::Unfit {
+        path: data.prompts.clone(),
+        problem: format!("the query of {}: {}", row.id, fault.found),
+        remedy: "use a smaller sampling.max_new_tokens, or train the reward model with a larger data.max_tokens",
+    })
 }

@@ -144,7 +144,7 @@ pub fn facts() -> FactBook {
 }
 
 /// A query with a response.
-fn answered(prompt: &Prompt, response: &str) -> Conversation {
+pub fn answered(prompt: &Prompt, response: &str) -> Conversation {
     let mut conversation = prompt.conversation.clone();
     conversation.turns.truncate(1);
     conversation.turns.push(Turn::gpt(response));
@@ -276,6 +276,15 @@ pub fn write_reward_model(folder: &Path, bundle: &Bundle, base: &Path, features:
     fs::write(folder.join("reward_model.json"), description.to_string()).unwrap();
 }
 
+/// What the reward model is told of a prompt.
+pub fn shown(prompt: &Prompt) -> Facts {
+    let image = prompt.conversation.image.as_deref().unwrap();
+    Facts {
+        correct_option: None,
+        ..facts().for_prompt(image, prompt.answer_type)
+    }
+}
+
 fn last_state(
     bundle: &Bundle,
     wording: &Wording,
@@ -283,12 +292,8 @@ fn last_state(
     prompt: &Prompt,
     answer: &str,
 ) -> Tensor {
-    let known = facts();
     let image = prompt.conversation.image.as_deref().unwrap();
-    let shown = Facts {
-        correct_option: None,
-        ..known.for_prompt(image, prompt.answer_type)
-    };
+    let shown = shown(prompt);
     let judged = Judged {
         id: "x",
         conversation: &answered(prompt, answer),

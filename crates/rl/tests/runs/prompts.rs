@@ -39,6 +39,8 @@ fn read(quirks: QuirksRecipe) -> (Vec<[String; 4]>, Vec<AnswerType>, usize) {
         judge: Judge {
             rules: bundle.rules(usize::MAX, Path::new("")),
             with_facts: true,
+            reward: None,
+            segments: &[],
         },
         max_new_tokens: 8,
         tells_facts: false,
@@ -115,7 +117,12 @@ fn sorted_out(on_bad_row: OnBadRow, with_facts: bool) -> Result<Prompts, String>
     let rules = bundle.rules(60, Path::new(""));
     let asking = Asking {
         policy: rules,
-        judge: Judge { rules, with_facts },
+        judge: Judge {
+            rules,
+            with_facts,
+            reward: None,
+            segments: &[],
+        },
         max_new_tokens: 8,
         tells_facts: false,
         look: Look::Not,

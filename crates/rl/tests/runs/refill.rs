@@ -106,6 +106,19 @@ fn places_without_spread_are_given_to_the_next_prompts_and_a_stopped_run_asks_th
             break;
         }
     }
+    // A step that the guard stops is asked again for the same prompts.
+    let guarded = |max_kl: &str| {
+        refilling(
+            dir.path(),
+            "guarded",
+            YES_NO,
+            &[&sets[..], &[max_kl]].concat(),
+        )
+    };
+    let stopped = run(&guarded("guard.max_kl=0.001"), &launch(false), Device::Cpu).unwrap_err();
+    assert!(stopped.to_string().contains("guard.max_kl"), "{stopped}");
+    let again = run(&guarded("guard.max_kl=100.0"), &launch(true), Device::Cpu).unwrap();
+    assert_eq!(again, Outcome::Finished);
     for name in [
         "metrics.jsonl",
         "result.json",
@@ -113,7 +126,9 @@ fn places_without_spread_are_given_to_the_next_prompts_and_a_stopped_run_asks_th
         "samples/step-6.jsonl",
     ] {
         let read = |out: &str| fs::read(dir.path().join(out).join(name)).unwrap();
-        assert!(read("whole") == read("broken"), "{name} differs");
+        for out in ["broken", "guarded"] {
+            assert!(read("whole") == read(out), "{name} of {out} differs");
+        }
     }
 }
 

@@ -1,11 +1,22 @@
 //! What stops a run, and what it says then.
 
 use std::fs;
+use std::path::Path;
 
 use candor_data::formats::captions;
+use candor_reward::Judged;
+use candor_rl::models::Models;
+use candor_rl::run;
+use candor_run::Outcome;
 use candor_testing::files::lines;
+use candor_testing::run::launch;
+use serde_json::Value;
+use tch::Device;
 
-use crate::fixture::{bundle, facts, prepared, try_run};
+use crate::fixture::{
+    answered, bundle, facts, finished, prepared, prompts, recipe, shown, try_run,
+};
+use crate::resume::assert_same;
 
 fn assert_says(message: &str, parts: &[&str]) {
     for part in parts {
@@ -48,6 +59,27 @@ fn a_policy_gone_astray_stops_with_its_samples() {
     assert!(dir.path().join("cut/samples/step-1.jsonl").exists());
 }
 
+/// The guard looks at a step before it is learned from: with another one the run goes on as if it had had that from the start.
+#[test]
+fn a_run_that_the_guard_stopped_goes_on_with_another_guard() {
+    let dir = prepared();
+    finished(dir.path(), "whole", &["guard.max_kl=100.0"]);
+    let message = try_run(dir.path(), "broken", &["guard.max_kl=0.001"]).unwrap_err();
+    let parts = ["step 2", "the steps before it are kept", "--resume"];
+    assert_says(&message.to_string(), &parts);
+    let out = dir.path().join("broken");
+    assert_eq!(lines(&out.join("metrics.jsonl")).len(), 1);
+    let again = recipe(dir.path(), "broken", &["guard.max_kl=100.0"]);
+    let outcome = run(&again, &launch(true), Device::Cpu).unwrap();
+    assert_eq!(outcome, Outcome::Finished);
+    let notes = out.join("resumed.jsonl");
+    let note = &lines(&notes)[0];
+    assert_eq!(note["step"], 1);
+    assert_eq!(note["changes"]["guard.max_kl"]["to"], 100.0);
+    fs::remove_file(notes).unwrap();
+    assert_same(&dir.path().join("whole"), &out);
+}
+
 #[test]
 fn a_loss_that_is_not_a_number_stops_before_the_weights_change() {
     let dir = prepared();
@@ -85,6 +117,55 @@ fn parts_that_do_not_fit_are_refused_before_the_run_begins() {
         &refused(&[]),
         &["facts.json", "green-3", "caption_type 3", "aok_"],
     );
+}
+
+/// Answers have 8 tokens at most, and this reward prompt does not repeat them: what is around the longest prompt, and 8 more, are room
+/// enough, and one token less is not.
+#[test]
+fn prompts_whose_longest_answer_the_reward_model_cannot_read_are_refused_before_the_run() {
+    let dir = prepared();
+    let models = Models::open(&recipe(dir.path(), "out", &[]), Device::Cpu).unwrap();
+    let wording = &models.reward.as_ref().unwrap().wording;
+    let rules = models.judge_base().rules(128, Path::new(""));
+    let around: Vec<usize> = prompts()
+        .iter()
+        .map(|prompt| {
+            let item = Judged {
+                id: "x",
+                conversation: &answered(prompt, ""),
+                facts: &shown(prompt),
+            };
+            wording.put(item, "x", rules).unwrap().ids.len()
+        })
+        .collect();
+    let longest = around.iter().copied().max().unwrap();
+    let file = dir.path().join("reward/reward_model.json");
+    let trained_on = |max_tokens: usize| {
+        let mut written: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        written["max_tokens"] = max_tokens.into();
+        fs::write(&file, written.to_string()).unwrap();
+    };
+    trained_on(longest + 8);
+    try_run(dir.path(), "fits", &["run.steps=1"]).expect("every answer fits");
+
+    trained_on(longest + 7);
+    let message = try_run(dir.path(), "out", &[]).unwrap_err().to_string();
+    let (all, reads) = (prompts(), format!("reads {longest} tokens of prompt"));
+    let limit = format!("more than the {} that it was trained on", longest + 7);
+    let refused = all.iter().zip(&around).filter(|(_, n)| **n == longest);
+    let ids: Vec<&str> = refused
+        .map(|(row, _)| row.conversation.id.as_str())
+        .collect();
+    let parts = [reads.as_str(), "sampling.max_new_tokens = 8", &limit];
+    assert_says(&message, &[&parts, &ids[..]].concat());
+    assert!(!dir.path().join("out/resolved.toml").exists());
+
+    let sets = ["data.on_bad_row=\"skip\"", "run.steps=1"];
+    try_run(dir.path(), "skips", &sets).expect("the others are asked");
+    let result = fs::read_to_string(dir.path().join("skips/result.json")).unwrap();
+    let result: Value = serde_json::from_str(&result).unwrap();
+    assert_eq!(result["n_prompts"], all.len() - ids.len());
+    assert_eq!(result["skipped"]["too_long"], ids.len());
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-fn assert_same(left: &Path, right: &Path) {
+pub fn assert_same(left: &Path, right: &Path) {
     let (left, right) = (files(left), files(right));
     let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&left), names(&right));

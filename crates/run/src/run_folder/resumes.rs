@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candor_recipe::value_of;
+use candor_recipe::{free_keys, value_of};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -41,12 +41,15 @@ pub(super) fn note(
     let path = dir.join(FILE);
     let notes = read(&path)?;
     let mut changes = BTreeMap::new();
-    for key in may_change {
-        let [then, to] = recipes.map(|recipe| value_of(recipe, key));
-        let last = notes.iter().rev().find_map(|note| note.changes.get(key));
+    let mut keys = free_keys(recipes[0], recipes[1], may_change);
+    // One of a list that neither of the two has may have been there between them.
+    keys.extend(notes.iter().flat_map(|note| note.changes.keys().cloned()));
+    for key in keys {
+        let [then, to] = recipes.map(|recipe| value_of(recipe, &key));
+        let last = notes.iter().rev().find_map(|note| note.changes.get(&key));
         let from = last.map_or(then, |change| change.to.clone());
         if from != to {
-            changes.insert(key.clone(), Change { from, to });
+            changes.insert(key, Change { from, to });
         }
     }
     if changes.is_empty() {

@@ -31,8 +31,6 @@ pub struct RoundMetrics {
     pub step: u64,
     /// Prompts that were answered.
     pub n_prompts: usize,
-    /// Answers cut at the limit.
-    pub n_cut: usize,
     /// Mean tokens of an answer, its end token not counted.
     pub mean_response_tokens: f64,
     /// What came of comparing the answers.
@@ -60,7 +58,6 @@ struct RoundsResult<'a> {
 #[derive(Debug, Deserialize)]
 struct SampleCounts {
     n_prompts: usize,
-    n_cut: usize,
     mean_response_tokens: f64,
 }
 
@@ -238,7 +235,6 @@ fn one(
     Ok(Some(RoundMetrics {
         step: number,
         n_prompts: counts.iter().map(|run| run.n_prompts).max().unwrap_or(0),
-        n_cut: counts.iter().map(|run| run.n_cut).sum(),
         // Each run answers the same prompts twice.
         mean_response_tokens: tokens / counts.len().max(1) as f64,
         labels,
@@ -330,9 +326,9 @@ mod tests {
         let metrics = RoundMetrics {
             step: 1,
             n_prompts: 2,
-            n_cut: 3,
             mean_response_tokens: 4.0,
             labels: Labels {
+                n_cut: 3,
                 n_preferences: 5,
                 score_mean: None,
                 best_score_mean: None,

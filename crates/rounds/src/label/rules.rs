@@ -36,7 +36,7 @@ pub(super) fn scored(answers: Answers<'_>, terms: &[Term]) -> Result<Labels, Rou
             group.answers.iter().map(move |answer| Answered {
                 answer: &answer.text,
                 // Its end token is one of them, as `candor rl` counts.
-                n_tokens: answer.n_tokens + usize::from(answer.finished),
+                n_tokens: answer.n_tokens + 1,
                 ..told.answered(group)
             })
         })
@@ -165,7 +165,7 @@ impl Told {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs;
 
     use candor_data::Turn;
@@ -186,7 +186,7 @@ done
 "#;
 
     /// Two answers to a prompt.
-    fn pair(index: u64, image: &str, question: &str) -> Candidate {
+    pub(in crate::label) fn pair(index: u64, image: &str, question: &str) -> Candidate {
         Candidate {
             id: format!("p-{index}"),
             image: Some(image.to_owned()),

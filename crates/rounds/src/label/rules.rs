@@ -224,10 +224,12 @@ done
         ]"#;
         fs::write(at("prompts.json"), prompts).unwrap();
         fs::write(at("reward.sh"), NUMBERS).unwrap();
-        let rows = [
+        let mut rows = [
             pair(0, "a.png", "Is it red?"),
             pair(1, "b.png", "A. red B. blue"),
         ];
+        let more = [Turn::gpt("A"), Turn::human("Are you sure?")];
+        rows[1].turns.extend(more);
         candidates::write(&at("candidates.jsonl"), &rows).unwrap();
         let folder = dir.path().display().to_string();
         let ours = "by = \"reward\"\nreward = \"reward\"\nfacts = \"facts.json\"\n";
@@ -255,11 +257,15 @@ done
         let means = (labels.score_mean, labels.best_score_mean);
         assert_eq!((labels.n_preferences, means), (2, (Some(2.5), Some(3.0))));
         let sent = fs::read_to_string(at("sent")).unwrap();
-        let types: Vec<u64> = sent
-            .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-            .filter_map(|line| line["caption_type"].as_u64())
-            .collect();
-        assert_eq!(types, [7, 7, 2, 2]);
+        let told = sent.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let prompt = line["prompt"].as_str().unwrap().to_owned();
+            (line["caption_type"].as_u64().unwrap(), prompt)
+        });
+        let told: Vec<(u64, String)> = told.collect();
+        let first = (7, "Is it red?".to_owned());
+        let asked = "Human: A. red B. blue\nProgram: A\nHuman: Are you sure?";
+        let second = (2, asked.to_owned());
+        assert_eq!(told, [first.clone(), first, second.clone(), second]);
     }
 }

@@ -7,6 +7,7 @@
 //! from it; so whatever they read next of the folder, which all of them must see, it has written by then.
 
 mod comparing;
+mod trained_on;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
+use self::trained_on::TrainedOn;
 use crate::label::Labels;
 use crate::recipe::RoundsRecipe;
 use crate::round::Round;
@@ -40,6 +42,8 @@ pub struct RoundMetrics {
     pub held_out_accuracy: Option<f64>,
     /// Mean difference of their rewards.
     pub held_out_margin: Option<f64>,
+    /// How many of them show an image that an earlier round was trained on, where that is known.
+    pub n_held_out_seen: Option<usize>,
 }
 
 /// `result.json`.
@@ -99,9 +103,10 @@ pub fn run(
         Ok::<_, RoundsError>(())
     })?;
     let mut last = None;
+    let mut trained_on = TrainedOn::nothing();
     for number in 1..=recipe.n_rounds {
         let round = Round::new(recipe, number);
-        let Some(metrics) = one(recipe, round, launch, device)? else {
+        let Some(metrics) = one(recipe, round, &mut trained_on, launch, device)? else {
             say(launch, || {
                 format!("stopped; continue with: {}", launch.resume_command)
             });
@@ -208,6 +213,7 @@ pub fn check_prompts(recipe: &RoundsRecipe) -> Result<(), RoundsError> {
 fn one(
     recipe: &RoundsRecipe,
     round: Round<'_>,
+    trained_on: &mut TrainedOn,
     launch: &LaunchOptions,
     device: Device,
 ) -> Result<Option<RoundMetrics>, RoundsError> {
@@ -231,6 +237,15 @@ fn one(
         .map(|run| read::<SampleCounts>(&run.join("result.json")));
     let counts = counts.collect::<Result<Vec<_>, _>>()?;
     let held_out: HeldOut = read(&round.learned().join("result.json"))?;
+    let n_held_out_seen = trained_on.count(round)?;
+    if let Some(n @ 1..) = n_held_out_seen {
+        say(launch, || {
+            format!(
+                "round {number} holds out {n} comparisons about images that an earlier round was trained on, so that its held-out \
+                 figures say too much; raise data.n_validation, or ask each image in one round (rounds.prompts)"
+            )
+        });
+    }
     let tokens: f64 = counts.iter().map(|run| run.mean_response_tokens).sum();
     Ok(Some(RoundMetrics {
         step: number,
@@ -240,6 +255,7 @@ fn one(
         labels,
         held_out_accuracy: held_out.accuracy,
         held_out_margin: held_out.margin,
+        n_held_out_seen,
     }))
 }
 
@@ -335,6 +351,7 @@ mod tests {
             },
             held_out_accuracy: None,
             held_out_margin: None,
+            n_held_out_seen: None,
         };
         let page = include_str!("../../../docs/metrics.md");
         let missing = undocumented(page, "rounds", &metrics);

@@ -15,11 +15,12 @@ mod scores;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use candor_data::formats::candidates;
 use candor_data::formats::images::{Embedded, content_name};
 use candor_data::formats::tools::{Taken, argilla, label_studio};
 use candor_data::image::decode_bytes;
 use candor_data::preference::placeholder_fault;
-use candor_data::{Comparison, DataError, Judgement, Place, Spot, shown};
+use candor_data::{Comparison, ComparisonFormat, DataError, Judgement, Place, Spot, shown};
 
 pub(crate) use self::answer_sets::{check_set, differing};
 pub use self::images::provide as provide_images;
@@ -183,6 +184,11 @@ fn comparisons(
     file: &Path,
     keep: Embedded<'_>,
 ) -> Result<Comparisons, AnnotateError> {
+    if import.format == ImportFormat::Comparisons(ComparisonFormat::Candidates)
+        && let Some(cut) = candidates::cut_in_words(file)?
+    {
+        tracing::warn!("{}: {cut}", file.display());
+    }
     let (all, left_behind) = match import.format {
         ImportFormat::Comparisons(format) => (format.read(file, keep)?, None),
         ImportFormat::Answers => return Ok(answers::read(import, file)?),

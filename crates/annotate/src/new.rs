@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::answer_sets::{self, AnswerSet, MAX_OUTPUTS, MIN_OUTPUTS};
-use candor_data::formats::candidates;
+use candor_data::formats::candidates::{self, Candidate};
 use candor_data::formats::images::decode_all;
 use candor_data::{ComparisonFormat, DataError, Place, Spot, atomic};
 use serde_json::json;
@@ -155,18 +155,30 @@ fn prompts(files: &[PathBuf]) -> Result<Vec<Vec<Found<'_>>>, DataError> {
     Ok(candidates::by_prompt(all, prompt))
 }
 
-/// The rows of a file of answer sets, or those of a file of candidates, which have two answers each.
+/// The rows of a file of answer sets, or those of a file of candidates, which have two answers each. Of candidates those that were cut
+/// at the limit are left out: whoever learns from one learns to end there.
 fn rows(file: &Path) -> Result<Vec<AnswerSet>, DataError> {
     if !ComparisonFormat::of(file).is_ok_and(|format| format == ComparisonFormat::Candidates) {
         return answer_sets::read(file);
     }
-    let sampled = candidates::read(file)?.into_iter();
-    let rows = sampled.map(|row| AnswerSet {
-        id: row.id,
-        image: row.image,
-        turns: row.turns,
-        original_answer: row.original_answer,
-        outputs: row.outputs.into(),
+    let sampled = candidates::read(file)?;
+    let n_cut: usize = sampled.iter().map(Candidate::n_cut).sum();
+    if n_cut > 0 {
+        tracing::warn!(
+            "{}: {n_cut} answers are left out, because they were cut at the limit (sampling.max_new_tokens)",
+            file.display()
+        );
+    }
+    let rows = sampled.into_iter().map(|row| {
+        let outputs = row.outputs.into_iter().zip(row.sampling.finished);
+        let outputs = outputs.filter_map(|(output, finished)| finished.then_some(output));
+        AnswerSet {
+            id: row.id,
+            image: row.image,
+            turns: row.turns,
+            original_answer: row.original_answer,
+            outputs: outputs.collect(),
+        }
     });
     Ok(rows.collect())
 }

@@ -277,8 +277,9 @@ pub(crate) fn known(
     Ok(lines.join("\n"))
 }
 
-/// What both answers respond to; who said what only where there were several turns.
-pub(crate) fn asked(turns: &[Turn]) -> String {
+/// What answers respond to, without the place of the image; who said what only where there were several turns.
+#[must_use]
+pub fn asked(turns: &[Turn]) -> String {
     let said = |turn: &Turn| turn.value.replace(IMAGE_PLACEHOLDER, "").trim().to_owned();
     if let [one] = turns {
         return said(one);

@@ -14,9 +14,10 @@ mod rules;
 
 use std::path::Path;
 
-use candor_data::{AnswerType, IMAGE_PLACEHOLDER, Speaker, Turn};
+use candor_data::AnswerType;
 
 use crate::JudgeError;
+pub use crate::feedback::asked as question;
 pub use command::Process;
 pub use recipe::{Source, Term};
 
@@ -39,15 +40,6 @@ pub struct Answered<'a> {
     pub answer_type: AnswerType,
     /// Tokens of the response, its end token among them.
     pub n_tokens: usize,
-}
-
-/// What a response to these turns is told to answer: the last human one, without the place of the image.
-#[must_use]
-pub fn question(turns: &[Turn]) -> String {
-    let mut turns = turns.iter().rev();
-    let asked = turns.find(|turn| turn.from == Speaker::Human);
-    let asked = asked.map_or("", |turn| turn.value.as_str());
-    asked.replace(IMAGE_PLACEHOLDER, "").trim().to_owned()
 }
 
 /// The terms of a run, opened.

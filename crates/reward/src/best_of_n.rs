@@ -1,9 +1,9 @@
 //! Best of n: of all answers to a prompt, the one that the reward model, told the facts, scores highest, and the lowest.
 //!
 //! The answers are those of one or several files of candidates; two files of one recipe with different seeds hold four to
-//! each prompt. `best.json` has each prompt with its best answer, to be fine-tuned on (rejection sampling), and
-//! `preferences.json` the best against the worst, in the format that people's labels have. Scores are kept a chunk at a time
-//! in `scores.jsonl`, so that a run that was killed goes on and ends in the same bytes.
+//! each prompt. Answers that were cut at the limit are left out and counted. `best.json` has each prompt with its best answer, to be
+//! fine-tuned on (rejection sampling), and `preferences.json` the best against the worst, in the format that people's labels have.
+//! Scores are kept a chunk at a time in `scores.jsonl`, so that a run that was killed goes on and ends in the same bytes.
 
 mod kept_scores;
 
@@ -164,6 +164,10 @@ impl Scoring<'_> {
     fn computed(self, chunk: &[Group]) -> Result<Vec<f64>, RewardError> {
         let (told, bundle, plan) = (self.told(chunk), self.bundle, self.plan);
         let answers = answers(chunk, &told);
+        if answers.is_empty() {
+            // All of them were cut.
+            return Ok(Vec::new());
+        }
         let images = images_of(chunk);
         let features = ImageFeatures::encode(bundle, &plan.images, images, |_, _| ())?;
         let items: Vec<Judged<'_>> = answers
@@ -248,6 +252,7 @@ mod tests {
             original_answer: None,
             index: 0,
             answers: Vec::new(),
+            n_cut: 0,
         };
         let chunk = [
             group(Some("b.png\na.png")),

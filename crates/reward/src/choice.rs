@@ -1,6 +1,7 @@
 //! Choosing among answers by a score that each of them has, whoever gave it: the best and the worst to each prompt.
 //!
-//! Answers of all files of candidates to one prompt (the same image and turns) are one group, and equal ones count once.
+//! Answers of all files of candidates to one prompt (the same image and turns) are one group, and equal ones count once. Those that
+//! were cut at the limit are left out and counted: learned from, they would be followed by an end that nobody sampled.
 //! `best.json` has each prompt with its best answer, `preferences.json` and its log the best against the worst, and
 //! `result.json` the counts.
 
@@ -20,17 +21,19 @@ use crate::earlier::remove;
 pub struct BestSummary {
     /// Prompts.
     pub n_prompts: usize,
-    /// Answers that differ from the others to their prompt.
+    /// Answers that differ from the others to their prompt, and ended by themselves.
     pub n_answers: usize,
+    /// Answers that were cut at the limit, which are left out.
+    pub n_cut: usize,
     /// Prompts without two answers of different scores, which make no preference.
     pub n_equal: usize,
     /// Mean score of all answers.
     pub score_mean: f64,
-    /// Mean score of the best answers.
+    /// Mean score of the best answers, of the prompts that have one.
     pub best_score_mean: f64,
 }
 
-/// A prompt with the answers to it, no two of them alike.
+/// A prompt with the answers to it that ended by themselves, no two of them alike.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// Name of the first row of candidates.
@@ -45,6 +48,8 @@ pub struct Group {
     pub index: u64,
     /// The answers.
     pub answers: Vec<Sampled>,
+    /// How many others were cut at the limit.
+    pub n_cut: usize,
 }
 
 /// A sampled answer.
@@ -54,14 +59,12 @@ pub struct Sampled {
     pub text: String,
     /// Its tokens, the end token not counted.
     pub n_tokens: usize,
-    /// Whether it ended by itself, with an end token.
-    pub finished: bool,
 }
 
 /// The prompts of all files of candidates in the order of their first row.
 ///
 /// # Errors
-/// A file is missing or damaged.
+/// A file is missing or damaged, or no answer ended by itself.
 pub fn groups(files: &[PathBuf]) -> Result<Vec<Group>, RewardError> {
     let mut rows = Vec::new();
     for file in files {
@@ -69,7 +72,16 @@ pub fn groups(files: &[PathBuf]) -> Result<Vec<Group>, RewardError> {
     }
     let prompt = |row: &Candidate| (row.image.clone(), row.turns.clone());
     let prompts = candidates::by_prompt(rows, prompt).into_iter();
-    Ok(prompts.filter_map(group).collect())
+    let groups: Vec<Group> = prompts.filter_map(group).collect();
+    if groups.iter().all(|group| group.answers.is_empty()) {
+        return Err(RewardError::Unfit {
+            path: files.first().cloned().unwrap_or_default(),
+            problem: "all answers were cut at the limit, so that there is none to choose"
+                .to_owned(),
+            remedy: "raise sampling.max_new_tokens",
+        });
+    }
+    Ok(groups)
 }
 
 /// The rows of one prompt as a group; none of no rows.
@@ -82,6 +94,7 @@ fn group(rows: Vec<Candidate>) -> Option<Group> {
         original_answer: first.original_answer.clone(),
         index: first.sampling.index,
         answers: Vec::new(),
+        n_cut: rows.iter().map(Candidate::n_cut).sum(),
     };
     for Candidate {
         outputs, sampling, ..
@@ -90,13 +103,9 @@ fn group(rows: Vec<Candidate>) -> Option<Group> {
         let lengths = sampling.n_tokens.into_iter().zip(sampling.finished);
         for (output, (n_tokens, finished)) in outputs.iter().zip(lengths) {
             let text = output.trim();
-            if group.answers.iter().all(|known| known.text != text) {
+            if finished && group.answers.iter().all(|known| known.text != text) {
                 let text = text.to_owned();
-                group.answers.push(Sampled {
-                    text,
-                    n_tokens,
-                    finished,
-                });
+                group.answers.push(Sampled { text, n_tokens });
             }
         }
     }
@@ -114,7 +123,7 @@ pub fn write_chosen(
 ) -> Result<BestSummary, RewardError> {
     let (mut best_of, mut preferences, mut best_sum) = (Vec::new(), Vec::new(), 0.0);
     for (group, scores) in groups.iter().zip(scores) {
-        // A row of candidates has answers.
+        // All answers to it were cut.
         let Some((best, worst)) = chosen(scores) else {
             continue;
         };
@@ -126,9 +135,10 @@ pub fn write_chosen(
     let summary = BestSummary {
         n_prompts: groups.len(),
         n_answers: all.len(),
+        n_cut: groups.iter().map(|group| group.n_cut).sum(),
         n_equal: groups.len() - preferences.len(),
         score_mean: all.iter().sum::<f64>() / all.len() as f64,
-        best_score_mean: best_sum / groups.len() as f64,
+        best_score_mean: best_sum / best_of.len() as f64,
     };
     llava::write(&out.join("best.json"), &best_of)?;
     let log = out.join("preferences.log.jsonl");
@@ -197,7 +207,80 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
+    use candor_data::formats::candidates::Sampling;
+
     use super::*;
+
+    /// Two answers to the question about an image, each with whether it ended by itself.
+    fn row(image: &str, answers: [(&str, bool); 2]) -> Candidate {
+        Candidate {
+            id: image.to_owned(),
+            image: Some(image.to_owned()),
+            turns: vec![Turn::human("<image>\nWhat is it?")],
+            original_answer: None,
+            outputs: answers.map(|(text, _)| text.to_owned()),
+            sampling: Sampling {
+                model: "sft".to_owned(),
+                model_fingerprint: "m".to_owned(),
+                adapter: None,
+                adapter_fingerprint: None,
+                seed: 0,
+                temperature: 1.0,
+                top_p: 1.0,
+                max_new_tokens: 3,
+                batch_rows: 2,
+                chunk: 4,
+                index: 0,
+                finished: answers.map(|(_, finished)| finished),
+                n_tokens: [3; 2],
+            },
+        }
+    }
+
+    /// By hand: of three prompts the first has two whole answers, of 1 and 0, and makes the pair; the second has one, of 3; the third
+    /// has none. So the scores are 4 / 3 on average and (1 + 3) / 2 of the best, and four answers were cut.
+    #[test]
+    fn an_answer_that_was_cut_is_neither_the_best_nor_the_worst() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let cut = row("c.png", [("No, it is", false), ("No, a dog", false)]);
+        let one = [
+            row("a.png", [("A dog on a", false), (" A dog. ", true)]),
+            row("b.png", [("Yes", false), ("Yes.", true)]),
+            cut.clone(),
+        ];
+        let two = [row("a.png", [("A cat.", true), ("A dog.", true)])];
+        candidates::write(&at("one.jsonl"), &one).unwrap();
+        candidates::write(&at("two.jsonl"), &two).unwrap();
+        let groups = super::groups(&[at("one.jsonl"), at("two.jsonl")]).unwrap();
+        let texts = |group: &Group| -> Vec<String> {
+            let answers = group.answers.iter();
+            answers.map(|answer| answer.text.clone()).collect()
+        };
+        let found: Vec<Vec<String>> = groups.iter().map(texts).collect();
+        assert_eq!(found, [vec!["A dog.", "A cat."], vec!["Yes."], vec![]]);
+        let out = at("out");
+        let scores = [vec![1.0, 0.0], vec![3.0], vec![]];
+        let summary = write_chosen(&out, &groups, &scores).unwrap();
+        let counts = (summary.n_prompts, summary.n_answers, summary.n_cut);
+        assert_eq!((counts, summary.n_equal), ((3, 3, 4), 2));
+        assert!((summary.score_mean - 4.0 / 3.0).abs() < 1e-12);
+        assert!((summary.best_score_mean - 2.0).abs() < 1e-12);
+        let best = llava::read(&out.join("best.json")).unwrap();
+        let best: Vec<&str> = best.iter().map(|row| row.turns[1].value.as_str()).collect();
+        assert_eq!(best, ["A dog.", "Yes."]);
+        let pairs = preference::read(&out.join("preferences.json")).unwrap();
+        assert_eq!(pairs.len(), 1);
+        assert_eq!(pairs[0].outputs, ["A dog.", "A cat."]);
+        assert_eq!(pairs[0].preferred(), Some(Side::First));
+
+        candidates::write(&at("cut.jsonl"), &[cut]).unwrap();
+        let refused = super::groups(&[at("cut.jsonl")]).unwrap_err().to_string();
+        assert!(
+            refused.contains("raise sampling.max_new_tokens"),
+            "{refused}"
+        );
+    }
 
     #[test]
     fn the_first_of_the_best_and_of_the_worst_is_chosen() {

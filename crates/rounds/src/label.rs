@@ -27,6 +27,8 @@ use crate::recipe::{LabelRecipe, RoundsRecipe};
 /// What came of comparing the answers of a round: `labels.json` of its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Labels {
+    /// Answers that were cut at the limit, from which nobody learns.
+    pub n_cut: usize,
     /// Comparisons that are learned from.
     pub n_preferences: usize,
     /// Mean score of the answers, where they are scored.
@@ -38,6 +40,7 @@ pub struct Labels {
 impl From<BestSummary> for Labels {
     fn from(summary: BestSummary) -> Self {
         Self {
+            n_cut: summary.n_cut,
             n_preferences: summary.n_prompts - summary.n_equal,
             score_mean: Some(summary.score_mean),
             best_score_mean: Some(summary.best_score_mean),
@@ -108,7 +111,13 @@ impl Answers<'_> {
             LabelRecipe::Rules(terms) => rules::scored(self, terms).map(Some),
             LabelRecipe::People if self.preferences.exists() => people::said(self).map(Some),
             LabelRecipe::People => {
-                candidates::write(&self.for_people(), &self.pairs()?)?;
+                let (pairs, n_cut) = self.pairs()?;
+                if n_cut > 0 {
+                    tracing::info!(
+                        "labels: {n_cut} answers were cut at sampling.max_new_tokens, and nobody is asked about their pairs"
+                    );
+                }
+                candidates::write(&self.for_people(), &pairs)?;
                 Ok(None)
             }
             LabelRecipe::Reward { .. } => unreachable!("a reward model scores on all ranks"),
@@ -121,7 +130,8 @@ impl Answers<'_> {
         let (facts, images) = (self.recipe.facts.as_deref(), &self.recipe.sample.images);
         let book = facts.map(captions::read).transpose()?;
         let facts = facts.zip(book.as_ref());
-        let pairs = self.pairs()?.into_iter().map(Comparison::from).collect();
+        let (pairs, n_cut) = self.pairs()?;
+        let pairs = pairs.into_iter().map(Comparison::from).collect();
         let asked = Feedback::new(
             &self.candidates[0],
             pairs,
@@ -141,26 +151,101 @@ impl Answers<'_> {
             feedback::write(self.preferences, &rows, &summary)?;
         }
         Ok(Labels {
+            n_cut,
             n_preferences: rows.len(),
             score_mean: None,
             best_score_mean: None,
         })
     }
 
-    /// The file of all answers that people compare.
+    /// The file of the answers that people compare.
     pub(crate) fn for_people(self) -> PathBuf {
         self.preferences.with_file_name("pairs.jsonl")
     }
 
-    /// The rows of all files, each with a name of its own.
-    fn pairs(self) -> Result<Vec<Candidate>, RoundsError> {
-        let mut pairs = Vec::new();
+    /// The rows of all files whose answers both ended by themselves, each with a name of its own; and how many answers did not.
+    fn pairs(self) -> Result<(Vec<Candidate>, usize), RoundsError> {
+        let (mut pairs, mut n_cut) = (Vec::new(), 0);
         for (number, file) in (1..).zip(self.candidates) {
             for mut row in candidates::read(file)? {
-                row.id = format!("{}-{number}", row.id);
-                pairs.push(row);
+                n_cut += row.n_cut();
+                if row.n_cut() == 0 {
+                    row.id = format!("{}-{number}", row.id);
+                    pairs.push(row);
+                }
             }
         }
-        Ok(pairs)
+        if pairs.is_empty() {
+            return Err(RoundsError::Unfit {
+                path: self.candidates[0].clone(),
+                problem: format!("no two answers are whole: {n_cut} were cut at the limit"),
+                remedy: "raise sampling.max_new_tokens".to_owned(),
+            });
+        }
+        Ok((pairs, n_cut))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candor_data::formats::preference_log;
+    use candor_data::{Preference, Verdict};
+
+    use super::rules::tests::pair;
+    use super::*;
+    use crate::recipe::tests::read;
+
+    fn judged(pair: Candidate) -> Preference {
+        Preference {
+            id: pair.id,
+            image: pair.image,
+            turns: pair.turns,
+            original_answer: None,
+            outputs: pair.outputs,
+            fewer_hallucinations: Verdict::First,
+            more_helpful: None,
+            record: None,
+            explanation: None,
+        }
+    }
+
+    #[test]
+    fn nobody_is_asked_about_an_answer_that_was_cut_and_nothing_is_learned_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("candidates.jsonl");
+        let preferences = dir.path().join("preferences.log.jsonl");
+        let whole = pair(0, "a.png", "Is it red?");
+        let mut cut = pair(1, "b.png", "Is it blue?");
+        cut.sampling.finished = [true, false];
+        candidates::write(&file, &[whole.clone(), cut.clone()]).unwrap();
+        let recipe = read(&[]).unwrap();
+        let ranks = Ranks::alone();
+        let answers = Answers {
+            recipe: &recipe,
+            candidates: std::slice::from_ref(&file),
+            preferences: &preferences,
+            out: dir.path(),
+            ranks: &ranks,
+        };
+        let (pairs, n_cut) = answers.pairs().unwrap();
+        let ids: Vec<&str> = pairs.iter().map(|pair| pair.id.as_str()).collect();
+        assert_eq!((ids, n_cut), (vec!["p-0-1"], 1));
+
+        // What was said all the same, of a project that was made in another way.
+        let said = [judged(whole), judged(cut.clone())];
+        preference_log::write(&preferences, &said).unwrap();
+        let refused = people::said(answers).unwrap_err().to_string();
+        assert!(refused.contains("1 of 2 rows"), "{refused}");
+        assert!(
+            refused.contains("cut at the limit, the first of them p-1"),
+            "{refused}"
+        );
+        preference_log::write(&preferences, &said[..1]).unwrap();
+        let labels = people::said(answers).unwrap();
+        assert_eq!((labels.n_preferences, labels.n_cut), (1, 1));
+
+        candidates::write(&file, &[cut]).unwrap();
+        let none = answers.pairs().unwrap_err().to_string();
+        assert!(none.contains("raise sampling.max_new_tokens"), "{none}");
     }
 }

@@ -7,6 +7,7 @@
 //! from it; so whatever they read next of the folder, which all of them must see, it has written by then.
 
 mod comparing;
+mod trained_on;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
+use self::trained_on::TrainedOn;
 use crate::label::Labels;
 use crate::recipe::RoundsRecipe;
 use crate::round::Round;
@@ -31,8 +33,6 @@ pub struct RoundMetrics {
     pub step: u64,
     /// Prompts that were answered.
     pub n_prompts: usize,
-    /// Answers cut at the limit.
-    pub n_cut: usize,
     /// Mean tokens of an answer, its end token not counted.
     pub mean_response_tokens: f64,
     /// What came of comparing the answers.
@@ -42,6 +42,8 @@ pub struct RoundMetrics {
     pub held_out_accuracy: Option<f64>,
     /// Mean difference of their rewards.
     pub held_out_margin: Option<f64>,
+    /// How many of them show an image that an earlier round was trained on, where that is known.
+    pub n_held_out_seen: Option<usize>,
 }
 
 /// `result.json`.
@@ -60,7 +62,6 @@ struct RoundsResult<'a> {
 #[derive(Debug, Deserialize)]
 struct SampleCounts {
     n_prompts: usize,
-    n_cut: usize,
     mean_response_tokens: f64,
 }
 
@@ -102,9 +103,10 @@ pub fn run(
         Ok::<_, RoundsError>(())
     })?;
     let mut last = None;
+    let mut trained_on = TrainedOn::nothing();
     for number in 1..=recipe.n_rounds {
         let round = Round::new(recipe, number);
-        let Some(metrics) = one(recipe, round, launch, device)? else {
+        let Some(metrics) = one(recipe, round, &mut trained_on, launch, device)? else {
             say(launch, || {
                 format!("stopped; continue with: {}", launch.resume_command)
             });
@@ -211,6 +213,7 @@ pub fn check_prompts(recipe: &RoundsRecipe) -> Result<(), RoundsError> {
 fn one(
     recipe: &RoundsRecipe,
     round: Round<'_>,
+    trained_on: &mut TrainedOn,
     launch: &LaunchOptions,
     device: Device,
 ) -> Result<Option<RoundMetrics>, RoundsError> {
@@ -234,16 +237,25 @@ fn one(
         .map(|run| read::<SampleCounts>(&run.join("result.json")));
     let counts = counts.collect::<Result<Vec<_>, _>>()?;
     let held_out: HeldOut = read(&round.learned().join("result.json"))?;
+    let n_held_out_seen = trained_on.count(round)?;
+    if let Some(n @ 1..) = n_held_out_seen {
+        say(launch, || {
+            format!(
+                "round {number} holds out {n} comparisons about images that an earlier round was trained on, so that its held-out \
+                 figures say too much; raise data.n_validation, or ask each image in one round (rounds.prompts)"
+            )
+        });
+    }
     let tokens: f64 = counts.iter().map(|run| run.mean_response_tokens).sum();
     Ok(Some(RoundMetrics {
         step: number,
         n_prompts: counts.iter().map(|run| run.n_prompts).max().unwrap_or(0),
-        n_cut: counts.iter().map(|run| run.n_cut).sum(),
         // Each run answers the same prompts twice.
         mean_response_tokens: tokens / counts.len().max(1) as f64,
         labels,
         held_out_accuracy: held_out.accuracy,
         held_out_margin: held_out.margin,
+        n_held_out_seen,
     }))
 }
 
@@ -330,15 +342,16 @@ mod tests {
         let metrics = RoundMetrics {
             step: 1,
             n_prompts: 2,
-            n_cut: 3,
             mean_response_tokens: 4.0,
             labels: Labels {
+                n_cut: 3,
                 n_preferences: 5,
                 score_mean: None,
                 best_score_mean: None,
             },
             held_out_accuracy: None,
             held_out_margin: None,
+            n_held_out_seen: None,
         };
         let page = include_str!("../../../docs/metrics.md");
         let missing = undocumented(page, "rounds", &metrics);

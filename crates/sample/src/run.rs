@@ -225,11 +225,10 @@ struct Sums {
 
 impl Sums {
     fn of(rows: &[Candidate]) -> Self {
-        let n_cut = |row: &Candidate| row.sampling.finished.iter().filter(|f| !**f).count();
         Self {
             prompts: rows.len(),
             identical: rows.iter().filter(|row| row.is_identical()).count(),
-            cut: rows.iter().map(n_cut).sum(),
+            cut: rows.iter().map(Candidate::n_cut).sum(),
             tokens: n_tokens(rows),
         }
     }

@@ -84,9 +84,14 @@ fn what_could_not_be_shown_is_told_and_nothing_is_left() {
 
 /// A row of candidates about `image`, as `candor sample` writes it.
 fn sampled(id: &str, image: &str, outputs: [&str; 2]) -> String {
+    sampled_to_the_end(id, image, outputs, [true, true])
+}
+
+/// A row of [`sampled`] with whether each answer ended by itself.
+fn sampled_to_the_end(id: &str, image: &str, outputs: [&str; 2], finished: [bool; 2]) -> String {
     let sampling = json!({
         "model": "m", "model_fingerprint": "f", "seed": 0, "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 9, "batch_rows": 4,
-        "chunk": 8, "index": 0, "finished": [true, true], "n_tokens": [1, 1],
+        "chunk": 8, "index": 0, "finished": finished, "n_tokens": [1, 1],
     });
     let row = json!({
         "id": id, "image": image, "outputs": outputs, "sampling": sampling,
@@ -156,6 +161,21 @@ fn answers_of_several_files_to_one_prompt_are_ranked() {
         "{refused}"
     );
     assert!(!nothing.exists());
+}
+
+#[test]
+fn an_answer_that_was_cut_is_not_ranked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, images) = given(folder.path());
+    let files = ["one.jsonl", "other.jsonl"].map(|name| folder.path().join(name));
+    let whole = sampled("p-0", "0.png", ["A cup.", "A dog."]);
+    std::fs::write(&files[0], whole).unwrap();
+    let cut = sampled_to_the_end("p-0", "0.png", ["A pot.", "A cup on the"], [true, false]);
+    std::fs::write(&files[1], cut).unwrap();
+    let out = folder.path().join("project");
+    command::new_ranking(&files, &images, &out, 7, true).unwrap();
+    let rows = answer_sets::read(&out.join("answer-sets.jsonl")).unwrap();
+    assert_eq!(rows[0].outputs, ["A cup.", "A dog.", "A pot."]);
 }
 
 /// A row of answer sets about `image`, of the id `p-0`.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use candor_data::formats::trl::unpaired;
-use candor_data::formats::{captions, images};
+use candor_data::formats::{candidates, captions, images};
 use candor_data::{Comparison, ComparisonFormat, atomic};
 use candor_judge::budget::{Prices, Tokens};
 use candor_judge::feedback::{self, Feedback, Summary};
@@ -109,10 +109,16 @@ fn open_judge(
     Ok((!arguments.dry_run).then_some(judge))
 }
 
-/// The pairs of a file of any format of comparisons.
+/// The pairs of a file of any format of comparisons. Says how many sampled answers were cut.
 fn pairs(path: &Path) -> anyhow::Result<Vec<Comparison>> {
     let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
-    Ok(ComparisonFormat::of(path)?.read(path, &mut named)?)
+    let format = ComparisonFormat::of(path)?;
+    if format == ComparisonFormat::Candidates
+        && let Some(cut) = candidates::cut_in_words(path)?
+    {
+        eprintln!("{}: {cut}", path.display());
+    }
+    Ok(format.read(path, &mut named)?)
 }
 
 /// What a judge's replies cost, where its settings say so.
@@ -167,13 +173,14 @@ fn best(arguments: BestArguments) -> anyhow::Result<()> {
     )?;
     println!(
         "{}: {} answers to {} prompts; the score is {:.3} on average and {:.3} of the best; {} prompts without a best and a \
-         worst",
+         worst; {} answers left out that were cut at the limit",
         plan.out.display(),
         summary.n_answers,
         summary.n_prompts,
         summary.score_mean,
         summary.best_score_mean,
-        summary.n_equal
+        summary.n_equal,
+        summary.n_cut
     );
     Ok(())
 }

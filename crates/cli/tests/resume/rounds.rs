@@ -153,9 +153,13 @@ fn rules_set_the_best_answer_to_a_prompt_against_the_worst() {
             let sampling = &row.sampling;
             let lengths = sampling.n_tokens.iter().zip(&sampling.finished);
             for (text, (n, finished)) in row.outputs.iter().zip(lengths) {
+                // An answer that was cut is not looked at.
+                if !finished {
+                    continue;
+                }
                 let text = text.trim().to_owned();
                 // The token that ends an answer is one of it.
-                let n = n + usize::from(*finished);
+                let n = n + 1;
                 let prompt = (row.image.clone(), row.turns.clone(), text.clone());
                 lengths_of_all.entry(prompt).or_insert(n);
                 let n = *tokens.entry((row.id.clone(), text)).or_insert(n);
@@ -311,9 +315,12 @@ fn people_are_waited_for_by_name() {
         let path = format!("rounds-people/round-1/{run}/candidates.jsonl");
         candidates::read(&folder.join(path)).unwrap()
     });
+    // Of those of which neither answer was cut.
     let outputs = |rows: &[Candidate]| -> Vec<[String; 2]> {
-        rows.iter().map(|row| row.outputs.clone()).collect()
+        let whole = rows.iter().filter(|row| row.n_cut() == 0);
+        whole.map(|row| row.outputs.clone()).collect()
     };
+    assert!(pairs.iter().all(|row| row.n_cut() == 0));
     assert_eq!(outputs(&pairs), outputs(&of_runs.concat()));
     // What was said of other answers is not taken for what was said of these.
     fs::copy(

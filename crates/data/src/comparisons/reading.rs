@@ -159,8 +159,8 @@ impl<F: RowFile> RowSet<F> {
             };
             let number = groups.of_row.len();
             let is_shown = image.is_some();
-            // A row without an image shares nothing with others, so it is an image of its own; its place names it,
-            // and no image is named like a place.
+            // A row without an image shares nothing with others, so it is an image of its own; its place in its file names it, and no
+            // image is named like a place. The folder is not part of it, so that copies of a file are split alike.
             groups.add(image.clone().unwrap_or_else(|| place(&name)), is_shown);
             part.push(Row {
                 name,
@@ -324,5 +324,6 @@ fn place(RowName { file, place, id }: &RowName) -> String {
     let Place::Row { row, .. } = place else {
         unreachable!("rows of files are numbered")
     };
-    format!("{}: row {row} ({id})", file.path.display()).replace('\n', " ")
+    let file = file.path.file_name().unwrap_or_default();
+    format!("{}: row {row} ({id})", file.display()).replace('\n', " ")
 }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use rand::seq::SliceRandom as _;
+use rand::RngExt as _;
+use sha2::{Digest as _, Sha256};
 
 use crate::random;
 
@@ -29,9 +30,10 @@ impl Split {
 /// Splits rows by the image each has. A part that is to have `n` rows takes whole images until it has at least
 /// that many, held out first, then validation; the rest trains, of which `n_train` rows at most are kept.
 ///
-/// The images are put in order by the seed alone, so the order of the rows in their files does not matter to which
-/// images a part has. All stages that learn from comparisons split alike by one seed, so that what one of them holds out
-/// no other was trained on.
+/// Each image has its place in the order by the seed and its name alone, whatever other images there are and however the rows
+/// stand in their files. All stages that learn from comparisons split alike by one seed; of two that are given different rows, each
+/// takes the beginning of the same order. Where the rows of one are all among those of another, it holds out all that it has of what
+/// the other holds out.
 #[must_use]
 pub(crate) fn by_image(
     images: &[&str],
@@ -44,10 +46,10 @@ pub(crate) fn by_image(
     for (row, image) in images.iter().enumerate() {
         rows.entry(image).or_default().push(row);
     }
-    let mut groups: Vec<Vec<usize>> = rows.into_values().collect();
-    groups.shuffle(&mut random::stream(seed, "reward.split", &[]));
+    let mut groups: Vec<(&str, Vec<usize>)> = rows.into_iter().collect();
+    groups.sort_by_cached_key(|(image, _)| place(seed, image));
     let mut split = Split::default();
-    for group in groups {
+    for (_, group) in groups {
         let part = if split.held_out.len() < n_held_out {
             &mut split.held_out
         } else if split.validation.len() < n_validation {
@@ -59,6 +61,17 @@ pub(crate) fn by_image(
     }
     split.train.truncate(n_train.unwrap_or(usize::MAX));
     split
+}
+
+/// Where an image stands in the order.
+fn place(seed: u64, image: &str) -> u64 {
+    let name = Sha256::digest(image);
+    let number = |bytes: &[u8]| {
+        let digits = bytes.iter().map(|&byte| u64::from(byte));
+        digits.fold(0_u64, |number, digit| (number << 8) | digit)
+    };
+    let name: Vec<u64> = name.chunks_exact(8).map(number).collect();
+    random::stream(seed, "reward.split", &name).random()
 }
 
 #[cfg(test)]
@@ -99,6 +112,36 @@ mod tests {
             };
             prop_assert!(split.held_out.len() - largest(&split.held_out) < n_held_out);
             prop_assert!(split.validation.len() - largest(&split.validation) < n_validation);
+        }
+
+        /// An image that is not there any more moves the borders of the parts by one place, and no other image to another place.
+        #[test]
+        fn without_an_image_what_was_held_out_still_is(
+            n_images in 2_usize..60,
+            removed in any::<prop::sample::Index>(),
+            seed in any::<u64>(),
+            n_validation in 0_usize..20,
+            n_held_out in 1_usize..20,
+        ) {
+            let names: Vec<String> = (0..n_images).map(|i| format!("{i}.png")).collect();
+            let all: Vec<&str> = names.iter().map(String::as_str).collect();
+            let removed = all[removed.index(n_images)];
+            let left: Vec<&str> = all.iter().copied().filter(|&name| name != removed).collect();
+            let parts = |names: &[&str]| {
+                let split = by_image(names, seed, n_validation, n_held_out, None);
+                let named = |part: &[usize]| -> BTreeSet<String> {
+                    let names = part.iter().map(|&row| names[row].to_owned());
+                    names.filter(|name| name != removed).collect()
+                };
+                let held_out = named(&split.held_out);
+                let measured = [split.held_out, split.validation].concat();
+                [held_out, named(&measured)]
+            };
+            let (before, after) = (parts(&all), parts(&left));
+            for (before, after) in before.iter().zip(&after) {
+                prop_assert!(before.is_subset(after));
+                prop_assert!(after.len() - before.len() <= 1);
+            }
         }
     }
 

@@ -89,6 +89,14 @@ impl Candidate {
     pub fn is_identical(&self) -> bool {
         self.outputs[0] == self.outputs[1]
     }
+
+    /// How many of its answers were cut at the limit. Whoever learns from such an answer learns to end there, since an answer of a
+    /// conversation is followed by its end.
+    #[must_use]
+    pub fn n_cut(&self) -> usize {
+        let finished = self.sampling.finished.iter();
+        finished.filter(|finished| !**finished).count()
+    }
 }
 
 impl From<Candidate> for Comparison {
@@ -183,6 +191,21 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Candidate>, DataError> {
 /// As [`parse`], or the file cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Candidate>, DataError> {
     parse(path, &text::read(path, &FORMAT)?)
+}
+
+/// What is to be said of the answers of a file that were cut at the limit, before somebody compares them; nothing where none was.
+///
+/// # Errors
+/// As [`read`].
+pub fn cut_in_words(path: &Path) -> Result<Option<String>, DataError> {
+    let rows = read(path)?;
+    let n_cut: usize = rows.iter().map(Candidate::n_cut).sum();
+    let n = 2 * rows.len();
+    Ok((n_cut > 0).then(|| {
+        format!(
+            "{n_cut} of {n} answers were cut at the limit (sampling.max_new_tokens), and who learns from them learns to end there"
+        )
+    }))
 }
 
 /// The text of a file with these rows.

@@ -74,6 +74,7 @@ fn prompts(recipe: &RoundsRecipe) -> Result<Vec<Vec<Group>>, RoundsError> {
             original_answer: answer.map(|turn| turn.value),
             index,
             answers: Vec::new(),
+            n_cut: 0,
         }
     });
     let asked = asked.skip(sample.skip);

@@ -1,6 +1,6 @@
 //! What people said of a round's answers, which must be of these answers and no others.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use candor_data::formats::candidates;
 use candor_data::formats::images::content_name;
@@ -15,24 +15,32 @@ type Answer = (Option<String>, Vec<Turn>, String);
 /// Reads the comparisons that were exported.
 ///
 /// # Errors
-/// The file cannot be read, or compares an answer that was not sampled in this round.
+/// The file cannot be read, or compares an answer that was not sampled in this round or was cut at the limit.
 pub(super) fn said(answers: Answers<'_>) -> Result<Labels, RoundsError> {
-    let mut sampled: HashSet<Answer> = HashSet::new();
+    // Whether each ended by itself, where it was sampled several times at least once.
+    let mut sampled: HashMap<Answer, bool> = HashMap::new();
+    let mut n_cut = 0;
     for file in answers.candidates {
         for row in candidates::read(file)? {
-            for output in &row.outputs {
+            n_cut += row.n_cut();
+            for (output, finished) in row.outputs.iter().zip(row.sampling.finished) {
                 let text = output.trim().to_owned();
-                sampled.insert((row.image.clone(), row.turns.clone(), text));
+                let answer = (row.image.clone(), row.turns.clone(), text);
+                *sampled.entry(answer).or_default() |= finished;
             }
         }
     }
     let path = answers.preferences;
     let mut named = |bytes: &[u8]| Ok(content_name(bytes));
     let rows = ComparisonFormat::of(path)?.read(path, &mut named)?;
+    let mut cut = Vec::new();
     for row in &rows {
+        let mut is_whole = true;
         for output in &row.outputs {
             let text = output.trim().to_owned();
-            if sampled.contains(&(row.image.clone(), row.turns.clone(), text)) {
+            let answer = (row.image.clone(), row.turns.clone(), text);
+            if let Some(finished) = sampled.get(&answer) {
+                is_whole &= finished;
                 continue;
             }
             return Err(RoundsError::Unfit {
@@ -47,9 +55,25 @@ pub(super) fn said(answers: Answers<'_>) -> Result<Labels, RoundsError> {
                 ),
             });
         }
+        if !is_whole {
+            cut.push(row.id.as_str());
+        }
+    }
+    if let Some(first) = cut.first() {
+        return Err(RoundsError::Unfit {
+            path: path.to_owned(),
+            problem: format!(
+                "{} of {} rows compare answers that were cut at the limit, the first of them {first}",
+                cut.len(),
+                rows.len()
+            ),
+            remedy: "remove these rows: who learns from such an answer learns to end there"
+                .to_owned(),
+        });
     }
     let judged = rows.iter().filter(|row| row.preferred().is_some());
     Ok(Labels {
+        n_cut,
         n_preferences: judged.count(),
         score_mean: None,
         best_score_mean: None,

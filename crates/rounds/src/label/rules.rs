@@ -1,12 +1,11 @@
 //! Answers scored by the terms of `[[rewards]]`, which are those of `candor rl`: a score is the sum of weight times number,
 //! and a term that does not apply to a prompt adds nothing.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use candor_data::formats::{captions, images, ppo_prompts};
 use candor_data::{AnswerType, Facts};
-use candor_judge::reward::{Answered, Rewards, Source, Term, question};
+use candor_judge::reward::{Answered, Rewards, Term, question};
 use candor_reward::choice::{Group, groups, write_chosen};
 use candor_reward::wording::fact_lines;
 
@@ -37,7 +36,7 @@ pub(super) fn scored(answers: Answers<'_>, terms: &[Term]) -> Result<Labels, Rou
             group.answers.iter().map(move |answer| Answered {
                 answer: &answer.text,
                 // Its end token is one of them, as `candor rl` counts.
-                n_tokens: answer.n_tokens + usize::from(answer.finished),
+                n_tokens: answer.n_tokens + 1,
                 ..told.answered(group)
             })
         })
@@ -87,7 +86,7 @@ fn check_prompts(rewards: &Rewards, groups: &[Group], told: &[Told]) -> Result<(
 
 /// What the terms are told of each prompt.
 fn told(recipe: &RoundsRecipe, terms: &[Term], groups: &[Group]) -> Result<Vec<Told>, RoundsError> {
-    let types = answer_types(recipe, terms)?;
+    let types = answer_types(recipe)?;
     let file = recipe.facts.as_deref();
     let book = file.map(captions::read).transpose()?;
     let book = book.unwrap_or_default();
@@ -105,7 +104,8 @@ fn told(recipe: &RoundsRecipe, terms: &[Term], groups: &[Group]) -> Result<Vec<T
         });
     }
     let of_group = |group: &Group| {
-        let answer_type = types.get(&group.index).copied().unwrap_or_default();
+        let answer_type = types.get(group.index as usize);
+        let answer_type = answer_type.copied().unwrap_or_default();
         let image = group.image.as_deref().unwrap_or_default();
         let known = Facts {
             // The rationales name the option, and a line of our own would say it twice.
@@ -136,19 +136,16 @@ fn told(recipe: &RoundsRecipe, terms: &[Term], groups: &[Group]) -> Result<Vec<T
     groups.iter().map(of_group).collect()
 }
 
-/// What a right answer is, by the prompt's place in its file; nothing where no term asks.
-fn answer_types(
-    recipe: &RoundsRecipe,
-    terms: &[Term],
-) -> Result<HashMap<u64, AnswerType>, RoundsError> {
-    let asks = |term: &Term| matches!(term.source, Source::Letter | Source::YesNo);
-    if !terms.iter().any(asks) {
-        return Ok(HashMap::new());
-    }
+/// What a right answer is, by the prompt's place in its file. All terms go by it: rules apply to some types alone, functions are told
+/// it, and which facts there are of an image depends on it.
+fn answer_types(recipe: &RoundsRecipe) -> Result<Vec<AnswerType>, RoundsError> {
     let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
-    let prompts = ppo_prompts::read_set(&recipe.sample.prompts, &mut named)?;
-    let types = prompts.iter().map(|(_, prompt)| prompt.answer_type);
-    Ok((0..).zip(types).collect())
+    let mut types = Vec::new();
+    ppo_prompts::each_of_set(&recipe.sample.prompts, &mut named, |_, prompt| {
+        types.push(prompt.answer_type);
+        Ok(())
+    })?;
+    Ok(types)
 }
 
 impl Told {
@@ -164,5 +161,111 @@ impl Told {
             answer_type: self.answer_type,
             n_tokens: 0,
         }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::fs;
+
+    use candor_data::Turn;
+    use candor_data::formats::candidates::{self, Candidate, Sampling};
+    use candor_run::Ranks;
+
+    use super::*;
+    use crate::recipe::LabelRecipe;
+    use crate::recipe::tests::{TEXT, read_text};
+
+    /// Rewards a response by the number of its line, and writes the line down.
+    const NUMBERS: &str = r#"
+while IFS= read -r line; do
+    n=${line#*:}; n=${n%%,*}
+    printf '%s\n' "$line" >> sent
+    echo "{\"n\": $n, \"reward\": $n.0}"
+done
+"#;
+
+    /// Two answers to a prompt.
+    pub(in crate::label) fn pair(index: u64, image: &str, question: &str) -> Candidate {
+        Candidate {
+            id: format!("p-{index}"),
+            image: Some(image.to_owned()),
+            turns: vec![Turn::human(format!("<image>\n{question}"))],
+            original_answer: None,
+            outputs: ["Yes.", "No."].map(str::to_owned),
+            sampling: Sampling {
+                model: "sft".to_owned(),
+                model_fingerprint: "m".to_owned(),
+                adapter: None,
+                adapter_fingerprint: None,
+                seed: 3,
+                temperature: 1.0,
+                top_p: 1.0,
+                max_new_tokens: 16,
+                batch_rows: 8,
+                chunk: 8,
+                index,
+                finished: [true; 2],
+                n_tokens: [3; 2],
+            },
+        }
+    }
+
+    /// By hand: the lines are numbered from 1, so the answers to the first prompt earn 1 and 2 and those to the second 3 and 4.
+    #[test]
+    fn a_function_alone_is_told_what_each_prompt_asks_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let prompts = r#"[
+            {"id": "p", "image": "a.png", "caption_type": 7,
+             "conversations": [{"from": "human", "value": "<image>\nIs it red?"}]},
+            {"id": "p", "image": "b.png", "caption_type": 2,
+             "conversations": [{"from": "human", "value": "<image>\nA. red B. blue"}]}
+        ]"#;
+        fs::write(at("prompts.json"), prompts).unwrap();
+        fs::write(at("reward.sh"), NUMBERS).unwrap();
+        let mut rows = [
+            pair(0, "a.png", "Is it red?"),
+            pair(1, "b.png", "A. red B. blue"),
+        ];
+        let more = [Turn::gpt("A"), Turn::human("Are you sure?")];
+        rows[1].turns.extend(more);
+        candidates::write(&at("candidates.jsonl"), &rows).unwrap();
+        let folder = dir.path().display().to_string();
+        let ours = "by = \"reward\"\nreward = \"reward\"\nfacts = \"facts.json\"\n";
+        let script = format!("cd '{folder}' && . ./reward.sh");
+        let cache = at("rewards.jsonl").display().to_string();
+        let sets = [
+            format!("data.root={folder:?}"),
+            format!(
+                "rewards=[{{name = \"mine\", kind = \"command\", weight = 1.0, command = [\"sh\", \"-c\", {script:?}], cache = {cache:?}}}]"
+            ),
+        ];
+        let sets = sets.each_ref().map(String::as_str);
+        let recipe = read_text(&TEXT.replace(ours, "by = \"rules\"\n"), &sets).unwrap();
+        let LabelRecipe::Rules(terms) = &recipe.label else {
+            panic!("not by rules");
+        };
+        let answers = Answers {
+            recipe: &recipe,
+            candidates: &[at("candidates.jsonl")],
+            preferences: &at("labels/preferences.json"),
+            out: &at("labels"),
+            ranks: &Ranks::alone(),
+        };
+        let labels = scored(answers, terms).unwrap();
+        let means = (labels.score_mean, labels.best_score_mean);
+        assert_eq!((labels.n_preferences, means), (2, (Some(2.5), Some(3.0))));
+        let sent = fs::read_to_string(at("sent")).unwrap();
+        let told = sent.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let prompt = line["prompt"].as_str().unwrap().to_owned();
+            (line["caption_type"].as_u64().unwrap(), prompt)
+        });
+        let told: Vec<(u64, String)> = told.collect();
+        let first = (7, "Is it red?".to_owned());
+        let asked = "Human: A. red B. blue\nProgram: A\nHuman: Are you sure?";
+        let second = (2, asked.to_owned());
+        assert_eq!(told, [first.clone(), first, second.clone(), second]);
     }
 }

@@ -70,7 +70,13 @@ pub(super) fn compared(
         atomic::write(&kept, (json + "\n").as_bytes())?;
     }
     say(launch, || {
-        format!("{} comparisons to learn from", labels.n_preferences)
+        let n = labels.n_preferences;
+        match labels.n_cut {
+            0 => format!("{n} comparisons to learn from"),
+            cut => format!(
+                "{n} comparisons to learn from, none of them of the {cut} answers that were cut at sampling.max_new_tokens"
+            ),
+        }
     });
     Ok(Some(labels))
 }

@@ -8,7 +8,7 @@ use candor_data::formats::trl::{self, unpaired};
 use candor_data::preference::placeholder_fault;
 use candor_data::{Comparison, DataError, RatedAnswer, Side, Turn};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, Int64Type};
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
 
@@ -294,4 +294,81 @@ fn unpaired_rows_are_read_from_parquet() {
         rated("row-1", Some("b.png"), "<image>\nWho?", "Me.", false),
     ];
     assert_eq!(read, expected);
+}
+
+/// Reads a parquet file of one comparison whose column of images has this schema and these values.
+fn with_image(
+    schema: &str,
+    image: impl FnOnce(&mut SerializedColumnWriter<'_>),
+) -> Result<Comparison, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows");
+    let texts = [
+        ("question", "What differs?"),
+        ("chosen", "A cup."),
+        ("rejected", "A dog."),
+    ];
+    let columns = texts.map(|(name, _)| format!("REQUIRED BYTE_ARRAY {name} (UTF8);"));
+    let schema = format!("message rows {{ {schema} {} }}", columns.join(" "));
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
+    let file = fs::File::create(&path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    image(&mut column);
+    column.close().unwrap();
+    for (_, text) in texts {
+        let mut column = group.next_column().unwrap().unwrap();
+        let texts = column.typed::<ByteArrayType>();
+        texts
+            .write_batch(&[ByteArray::from(text)], None, None)
+            .unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+    let read = trl::read(&path, &mut |_| unreachable!("no image is inside"));
+    let read = read.map_err(|error| error.to_string());
+    read.map(|mut rows| rows.remove(0))
+}
+
+#[test]
+fn a_column_of_images_names_all_of_them_or_is_refused() {
+    let list = "REQUIRED GROUP image (LIST) { REPEATED GROUP list { REQUIRED BYTE_ARRAY element (UTF8); } }";
+    let both = with_image(list, |column| {
+        let names = ["a.png", "b.png"].map(ByteArray::from);
+        let names =
+            column
+                .typed::<ByteArrayType>()
+                .write_batch(&names, Some(&[1, 1]), Some(&[0, 1]));
+        names.unwrap();
+    });
+    let both = both.unwrap();
+    assert_eq!(both.image.as_deref(), Some("a.png\nb.png"));
+    let asked = [Turn::human("<image>\n<image>\nWhat differs?")];
+    assert_eq!(both.turns, asked);
+
+    let object = |field: &str| {
+        let schema = format!("REQUIRED GROUP image {{ REQUIRED BYTE_ARRAY {field} (UTF8); }}");
+        with_image(&schema, |column| {
+            let name = [ByteArray::from("a.jpg")];
+            let name = column
+                .typed::<ByteArrayType>()
+                .write_batch(&name, None, None);
+            name.unwrap();
+        })
+    };
+    let addressed = object("url").unwrap();
+    assert_eq!(addressed.image.as_deref(), Some("a.jpg"));
+    let message = object("caption").unwrap_err();
+    let expected = "row 0, field `image`: found an image without `bytes`, `path` and `url`";
+    assert!(message.contains(expected), "{message}");
+
+    let number = with_image("REQUIRED INT64 image;", |column| {
+        let number = column.typed::<Int64Type>().write_batch(&[7], None, None);
+        number.unwrap();
+    });
+    let message = number.unwrap_err();
+    let expected = "row 0, field `image`: found 7 in the place of an image";
+    assert!(message.contains(expected), "{message}");
 }

@@ -205,6 +205,11 @@ fn answered(
     field: String,
     rules: SampleRules<'_>,
 ) -> Result<Answered, RowFault> {
+    // The token that ends it is left of a blank one, and silence would be learned.
+    if answer.trim().is_empty() {
+        let (found, remedy) = ("the answer is blank", "write the answer, or remove the row");
+        return Err(RowFault::new(Reason::EmptyAnswer, field, found, remedy));
+    }
     conversation.turns.push(Turn::gpt(answer));
     let sample = Sample::new(&conversation, rules).map_err(|error| {
         let mut fault = RowFault::from(error);

@@ -36,6 +36,7 @@ mod lora;
 mod mismatch;
 mod names;
 pub mod peft;
+mod plain_words;
 mod positions;
 mod precision;
 pub mod preflight;
@@ -82,6 +83,7 @@ pub use llava::{Activation, FeatureLayers, FeatureSelect, LlavaConfig, LlavaKind
 pub use lora::{Adapter, BlockAdapter, LowRank};
 pub use mismatch::{Mismatch, Mismatches};
 pub use peft::LoraConfig;
+pub use plain_words::plain_words;
 pub use precision::{Precision, Quantization};
 pub use qwen::{Generation, QwenConfig, QwenSizes, QwenVisionConfig, TowerBlocks};
 pub use ragged::Ragged;

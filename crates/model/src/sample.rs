@@ -12,6 +12,7 @@ use tch::{Device, Tensor};
 use crate::ModelError;
 pub use crate::continuations::Continuations;
 use crate::image_tokens::ImageTokens;
+use crate::plain_words::plain_turns;
 use crate::template::{Rendered, Template};
 use crate::tokenizer::{IMAGE, Tokenizer};
 use crate::transfer::together;
@@ -56,6 +57,19 @@ pub struct SampleRules<'a> {
     pub max_tokens: usize,
 }
 
+impl SampleRules<'_> {
+    /// Renders a conversation in whose turns the spellings of special tokens are words like others, but for `<image>`.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub fn render(self, conversation: &Conversation) -> Result<Rendered, ModelError> {
+        match plain_turns(conversation, self.tokenizer) {
+            Some(plain) => self.template.render(&plain),
+            None => self.template.render(conversation),
+        }
+    }
+}
+
 impl Sample {
     /// Tokenises a conversation.
     ///
@@ -63,10 +77,10 @@ impl Sample {
     /// The template refuses the conversation, the text names more or fewer images than there are, or the sequence is
     /// too long.
     pub fn new(conversation: &Conversation, rules: SampleRules<'_>) -> Result<Self, ModelError> {
-        Self::of_rendered(conversation, &rules.template.render(conversation)?, rules)
+        Self::of_rendered(conversation, &rules.render(conversation)?, rules)
     }
 
-    /// Tokenises a conversation that was rendered already, and possibly given more words at its end.
+    /// Tokenises a conversation that was rendered already by [`SampleRules::render`], and possibly given more words at its end.
     ///
     /// # Errors
     /// As [`Sample::new`].

@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use candor_data::random;
 use candor_data::{Conversation, Facts, Speaker, Turn};
-use candor_model::Template;
 use candor_model::sample::{IGNORE, Sample, SampleRules};
 use candor_model::shared::ReadAt;
+use candor_model::{Template, plain_words};
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -111,11 +111,12 @@ impl Wording {
                 remedy: "put the response as the last gpt turn",
             });
         };
+        // Here `<image>` is a word like others too: a model may have spelled it out.
         response.value = plain_words(&response.value, &rules.tokenizer.specials());
         let (begins, repeated) = self.prompt.begins(&response.value);
         let question = self.prompt.human(&self.bullet, facts);
         conversation.turns.push(Turn::human(question));
-        let mut rendered = rules.template.render(&conversation)?;
+        let mut rendered = rules.render(&conversation)?;
         // What is marked here are the words that are read, not those that are trained on.
         rendered.assistant.clear();
         if !begins.is_empty() {
@@ -185,16 +186,6 @@ pub fn fact_lines(facts: &Facts) -> Vec<String> {
         .correct_option
         .map(|choice| format!("The correct option is {}.", choice.letter()));
     sentences.chain(option).collect()
-}
-
-/// A response without the spellings of special tokens, which would end its turn or stand for an image: a model
-/// may have spelled them out, and the tokenizer would take them for what they name.
-fn plain_words(response: &str, specials: &[String]) -> String {
-    specials.iter().fold(response.to_owned(), |text, special| {
-        let first = special.chars().next().map_or(0, char::len_utf8);
-        let (first, rest) = special.split_at(first);
-        text.replace(special.as_str(), &format!("{first} {rest}"))
-    })
 }
 
 /// A number for a name; equal names have equal numbers.

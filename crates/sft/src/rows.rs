@@ -93,7 +93,7 @@ impl SourceRecipe {
         row: &Conversation,
         rules: SampleRules<'_>,
     ) -> Result<Sample, ModelError> {
-        let mut rendered = rules.template.render(row)?;
+        let mut rendered = rules.render(row)?;
         if self.train_on == TrainOn::LastTurn {
             let answers = row.turns.iter().filter(|turn| turn.from == Speaker::Gpt);
             let (n_answers, n_parts) = (answers.count(), rendered.assistant.len());
@@ -192,8 +192,12 @@ mod tests {
 
     use super::*;
 
-    /// A conversation with two answers, tokenised.
-    fn sample(bundle: &Bundle, train_on: TrainOn) -> Result<Sample, ModelError> {
+    /// A conversation of these turns, tokenised.
+    fn sample_of(
+        bundle: &Bundle,
+        train_on: TrainOn,
+        turns: Vec<Turn>,
+    ) -> Result<Sample, ModelError> {
         let source = SourceRecipe {
             name: "talk".to_owned(),
             share: Share::All,
@@ -204,14 +208,31 @@ mod tests {
         let row = Conversation {
             id: "0".to_owned(),
             image: None,
-            turns: vec![
-                Turn::human("Is it red?"),
-                Turn::gpt("It is."),
-                Turn::human("Is it blue?"),
-                Turn::gpt("No."),
-            ],
+            turns,
         };
         source.sample(&row, bundle.rules(200, Path::new("")))
+    }
+
+    /// A conversation with two answers, tokenised.
+    fn sample(bundle: &Bundle, train_on: TrainOn) -> Result<Sample, ModelError> {
+        let turns = vec![
+            Turn::human("Is it red?"),
+            Turn::gpt("It is."),
+            Turn::human("Is it blue?"),
+            Turn::gpt("No."),
+        ];
+        sample_of(bundle, train_on, turns)
+    }
+
+    #[test]
+    fn an_answer_that_spells_out_its_end_is_learned_to_its_own() {
+        let bundle = TinyModel::knowing("Is it red? It is.").bundle();
+        let turns = vec![Turn::human("Is it red?"), Turn::gpt("It is</s> it.")];
+        let sample = sample_of(&bundle, TrainOn::EveryTurn, turns).unwrap();
+        let eos = bundle.tokenizer.eos;
+        let ends = sample.labels.iter().filter(|&&label| label == eos);
+        assert_eq!(ends.count(), 1);
+        assert_eq!(sample.labels.last(), Some(&eos));
     }
 
     #[test]

@@ -168,14 +168,20 @@ fn object(
     for (name, field) in columns.filter(|(name, _)| is_wanted(name)) {
         let value = match (name.as_str(), field) {
             (_, Field::Null) => continue,
-            ("images", Field::ListInternal(list)) => {
-                let names = list
-                    .elements()
-                    .iter()
-                    .map(|element| image(element, embedded));
-                json!(names.collect::<Result<Vec<_>, _>>()?)
+            (column @ ("image" | "images"), field) => {
+                let refuse = |found: String| DataError::Field {
+                    spot: Spot::new(path, place_of(row), column),
+                    found,
+                    remedy: "write the name or the `bytes` of an image, or a list of such".into(),
+                };
+                let mut image = |field| image(field, embedded, &refuse);
+                if let Field::ListInternal(list) = field {
+                    let names = list.elements().iter().map(image);
+                    json!(names.collect::<Result<Vec<_>, _>>()?)
+                } else {
+                    json!(image(field)?)
+                }
             }
-            ("image" | "images", field) => json!(image(field, embedded)?),
             (_, field) => {
                 let value = guarded(path, row, || Ok(field.to_json_value()))?;
                 without_nulls(value)
@@ -201,21 +207,36 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// The name of an image; one that is inside the file gets it from `embedded`.
-fn image(field: &Field, embedded: Embedded<'_>) -> Result<Option<String>, DataError> {
+/// The name of an image; one that is inside the file gets it from `embedded`. What names none is for `refuse`, but a null.
+fn image(
+    field: &Field,
+    embedded: Embedded<'_>,
+    refuse: &dyn Fn(String) -> DataError,
+) -> Result<Option<String>, DataError> {
     let group = match field {
+        Field::Null => return Ok(None),
         Field::Str(name) => return Ok(Some(name.clone())),
         Field::Bytes(bytes) => return embedded(bytes.data()).map(Some),
         Field::Group(group) => group,
-        _ => return Ok(None),
+        Field::ListInternal(_) | Field::MapInternal(_) => {
+            return Err(refuse("found a list in the place of an image".into()));
+        }
+        other => return Err(refuse(format!("found {other} in the place of an image"))),
     };
-    let (mut bytes, mut name) = (None, None);
+    let (mut bytes, mut name, mut address) = (None, None, None);
     for (key, value) in group.get_column_iter() {
         match value {
             Field::Bytes(value) if key == "bytes" => bytes = Some(value.data()),
-            Field::Str(value) if key == "path" => name = Some(value.clone()),
+            Field::Str(value) if key == "path" => name = Some(value),
+            Field::Str(value) if key == "url" => address = Some(value),
             _ => {}
         }
     }
-    bytes.map_or(Ok(name), |bytes| embedded(bytes).map(Some))
+    match (bytes, name.or(address)) {
+        (Some(bytes), _) => embedded(bytes).map(Some),
+        (None, Some(name)) => Ok(Some(name.clone())),
+        (None, None) => Err(refuse(
+            "found an image without `bytes`, `path` and `url`".into(),
+        )),
+    }
 }

@@ -56,13 +56,13 @@ pub(super) struct Row {
     model_2: Option<String>,
 }
 
-/// An answer: a turn, or its text alone.
+/// An answer: a turn, or its text alone. Public files name a model as who says it (`llava`), and loaders read `value` alone.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected a text or a turn with `value`")]
 enum Output {
     Turn {
         #[serde(default = "gpt")]
-        from: Speaker,
+        from: String,
         value: String,
     },
     Text(String),
@@ -77,8 +77,8 @@ impl Output {
     }
 }
 
-fn gpt() -> Speaker {
-    Speaker::Gpt
+fn gpt() -> String {
+    "gpt".to_owned()
 }
 
 /// The side as the number 1 or 2, where there is one.
@@ -212,8 +212,8 @@ impl Row {
         let judgement = comparison.judgement.filter(|_| preferred.is_some());
         let mut conversations = comparison.turns;
         conversations.push(Turn::gpt(comparison.original_answer.unwrap_or_default()));
-        let from = Speaker::Gpt;
-        let [output_1, output_2] = comparison.outputs.map(|value| Output::Turn { from, value });
+        let turn = |value| Output::Turn { from: gpt(), value };
+        let [output_1, output_2] = comparison.outputs.map(turn);
         let [model_1, model_2] = comparison
             .models
             .map_or([None, None], |models| models.map(Some));

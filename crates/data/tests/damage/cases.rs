@@ -54,7 +54,7 @@ pub const PPO: &str = r#"[
 {"id":"b","image":"b.jpg","conversations":[{"from":"human","value":"Q"}],"caption_type":7}
 ]"#;
 pub const PREFERENCE: &str = r#"[
-{"id":"a","image":"a.jpg","conversations":[[{"from":"human","value":"Q"},{"from":"gpt","value":"A"}]],"output_1":{"from":"gpt","value":"1"},"output_2":{"value":"2"},"preference":1,"hallucination":true},
+{"id":"a","image":"a.jpg","conversations":[[{"from":"human","value":"Q"},{"from":"gpt","value":"A"}]],"output_1":{"from":"llava","value":"1"},"output_2":{"value":"2"},"preference":1,"hallucination":true},
 {"id":"b","image":"b.jpg","conversations":[{"from":"human","value":"Q"},{"from":"gpt","value":"A"}],"output_1":{"value":"one"},"output_2":{"value":"two"},"preference":2,"hallucination":false}
 ]"#;
 pub const SETS: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"from":"human","value":"<image>\nQ"}],"original_answer":"A","outputs":["1","2","3"],"extra":1}

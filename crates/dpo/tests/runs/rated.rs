@@ -107,6 +107,32 @@ fn labels_are_learned_and_the_figures_are_those_of_the_formula() {
     assert!(accuracy > 0.9, "{result}");
 }
 
+#[test]
+fn a_blank_answer_is_refused_by_itself_and_in_a_comparison() {
+    let folder = prepared();
+    let path = folder.path();
+    write_rated(path, |_| true);
+    let file = path.join("rated.jsonl");
+    let blank = json!({"prompt": "What is there?", "completion": " ", "label": true});
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}{blank}\n")).unwrap();
+    let recipe = rated(path, "rated", &[]).unwrap();
+    let message_of_rated = candor_dpo::run(&recipe, &launch(false), Device::Cpu)
+        .unwrap_err()
+        .to_string();
+
+    let file = path.join("preferences.json");
+    let mut rows = preference::read(&file).unwrap();
+    rows[3].outputs[0].clear();
+    preference::write(&file, &rows).unwrap();
+    let message = run(path, "dpo", &[]).unwrap_err().to_string();
+    for (message, field) in [(message_of_rated, "`completion`"), (message, "`output_1`")] {
+        for part in [field, "the answer is blank"] {
+            assert!(message.contains(part), "{part} is not in: {message}");
+        }
+    }
+}
+
 /// An answer by itself has the log-probability that it has beside another.
 #[test]
 fn the_reference_says_of_an_answer_what_it_says_of_one_of_a_comparison() {

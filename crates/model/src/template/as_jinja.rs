@@ -10,18 +10,22 @@ use super::{ChatTemplate, Template};
 use crate::ModelError;
 use crate::tokenizer::PLACEHOLDERS;
 
-/// What a message says, be it text in which `<image>` stands or a list of parts.
+/// What a message says, be it text in which `<image>` stands or a list of parts; its only image is before the words.
 const SAID: &str = "\
 {%- macro said(content) -%}
+  {%- set all = namespace(text='') -%}
   {%- if content is string -%}
-    {{- content | trim | replace('<image>', '<image>SPACE') -}}
+    {%- set all.text = content -%}
   {%- else -%}
-    {%- set all = namespace(text='') -%}
     {%- for part in content -%}
       {%- set all.text = all.text + ('<image>\\n' if part['type'] == 'image' else part['text']) -%}
     {%- endfor -%}
-    {{- all.text | trim | replace('<image>', '<image>SPACE') -}}
   {%- endif -%}
+  {%- set words = all.text.split('<image>') -%}
+  {%- if words | length == 2 -%}
+    {%- set all.text = '<image>\\n' + (words | join | trim) -%}
+  {%- endif -%}
+  {{- all.text | trim | replace('<image>', '<image>SPACE') -}}
 {%- endmacro -%}
 ";
 
@@ -154,7 +158,8 @@ mod tests {
     fn both_languages_render_the_same() {
         let question = Turn::human("<image>\nWhat is \"this\"? ");
         let answer = Turn::gpt(" A cat's toy.");
-        let turns = [question, answer, Turn::human("Where?"), Turn::gpt("There.")];
+        let last = Turn::human("Is it this? <image>");
+        let turns = [question, answer, last, Turn::gpt("There.")];
         let quoted = "Be \"kind\",\nand brief: {{ not Jinja }} \\ é";
         let mut templates = vec![
             Template::vicuna_v1(),

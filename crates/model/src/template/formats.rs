@@ -1,10 +1,12 @@
 //! The formats of LLaVA's published conversations.
 //!
 //! Each is the prompt of LLaVA's `conversation.py` with the `<s>` that its tokenizer puts before it. What people and
-//! models said is trimmed. The assistant's ranges begin after its name, with the space that its first word may own,
+//! models said is trimmed, and the only image of a turn stands before its words. The assistant's ranges begin after its name, with the space that its first word may own,
 //! and end with the token that ends a turn; LLaVA's own labels cover the same words.
 
-use candor_data::{Conversation, Speaker, shown};
+use std::borrow::Cow;
+
+use candor_data::{Conversation, Speaker, Turn, shown};
 
 use super::Rendered;
 use crate::tokenizer::{BOS, EOS, IMAGE};
@@ -18,7 +20,7 @@ pub(super) fn vicuna_v1(system: &str, conversation: &Conversation) -> Rendered {
         out.put(&[system, " "]);
     }
     for turn in &conversation.turns {
-        let said = turn.value.trim();
+        let said: &str = &image_first(turn);
         match turn.from {
             Speaker::Human => out.put(&["USER: ", said, " "]),
             Speaker::Gpt => {
@@ -37,7 +39,7 @@ pub(super) fn vicuna_v1(system: &str, conversation: &Conversation) -> Rendered {
 pub(super) fn llama_2(system: &str, conversation: &Conversation) -> Rendered {
     let mut out = Rendered::default();
     for (i, turn) in conversation.turns.iter().enumerate() {
-        let said = turn.value.trim();
+        let said: &str = &image_first(turn);
         match turn.from {
             Speaker::Human => {
                 out.put(&[BOS, "[INST] "]);
@@ -73,7 +75,7 @@ fn marked_turns(
         out.put(&["<|im_start|>system\n", system, TURN_END, after]);
     }
     for turn in &conversation.turns {
-        let said = turn.value.trim();
+        let said: &str = &image_first(turn);
         match turn.from {
             Speaker::Human => out.put(&["<|im_start|>user\n", said, TURN_END, after]),
             Speaker::Gpt => {
@@ -87,6 +89,22 @@ fn marked_turns(
         out.put(&["<|im_start|>assistant\n"]);
     }
     out
+}
+
+/// What is said in a turn. Where it shows one image, that has a line of its own before the words, as `preprocess_multimodal` of
+/// LLaVA and of LLaVA-RLHF puts it for fine-tuning, reward model and PPO, and as benchmarks ask. Several images stay where they are:
+/// there the authors' code keeps one place of them.
+fn image_first(turn: &Turn) -> Cow<'_, str> {
+    let said = turn.value.trim();
+    let parts: Vec<&str> = said.splitn(3, IMAGE).collect();
+    match parts[..] {
+        [before, after] => {
+            let words = [before, after].concat();
+            let placed = [IMAGE, "\n", words.trim()].concat();
+            Cow::Owned(placed.trim_end().to_owned())
+        }
+        _ => Cow::Borrowed(said),
+    }
 }
 
 /// `plain`, which projectors are pretrained with.
@@ -130,8 +148,6 @@ impl Rendered {
 
 #[cfg(test)]
 mod tests {
-    use candor_data::Turn;
-
     use super::*;
 
     fn conversation(turns: &[Turn]) -> Conversation {
@@ -199,6 +215,38 @@ mod tests {
              <|im_start|>assistant\nRed.<|im_end|>\n"
         );
         assert_eq!(said(&r), ["A dog.<|im_end|>", "Red.<|im_end|>"]);
+    }
+
+    #[test]
+    fn the_only_image_of_a_turn_stands_before_its_words() {
+        let expected = "<s>USER: <image>\nWhat is it? ASSISTANT: A dog.</s>";
+        for asked in [
+            "What is it?\n<image>",
+            "<image>\nWhat is it?",
+            "<image> What is it?",
+            " What is<image> it?\n",
+        ] {
+            let row = conversation(&[Turn::human(asked), Turn::gpt("A dog.")]);
+            let r = vicuna_v1("", &row);
+            assert_eq!(r.text, expected, "{asked:?}");
+            assert_eq!(said(&r), [" A dog.</s>"]);
+        }
+        let last = conversation(&[Turn::human("Hi. <image>")]);
+        assert_eq!(llama_2("", &last).text, "<s>[INST] <image>\nHi. [/INST]");
+        let marked = "<|im_start|>user\n<image>\nHi.<|im_end|>";
+        let [begun, ended] = [chatml("", &last).text, qwen("", &last).text];
+        assert_eq!(begun, format!("<s>{marked}<|im_start|>assistant\n"));
+        assert_eq!(ended, format!("{marked}\n<|im_start|>assistant\n"));
+        // With no words there is no line to end, and several images have their places.
+        for (asked, shown) in [
+            ("<image>\n", "<image>"),
+            ("Is <image> in <image>?", "Is <image> in <image>?"),
+            ("<image>\n<image>\nHi.", "<image>\n<image>\nHi."),
+        ] {
+            let row = conversation(&[Turn::human(asked)]);
+            let expected = format!("<s>USER: {shown} ASSISTANT:");
+            assert_eq!(vicuna_v1("", &row).text, expected);
+        }
     }
 
     #[test]

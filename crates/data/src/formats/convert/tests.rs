@@ -262,6 +262,20 @@ fn comparisons_go_into_every_format_and_what_is_lost_is_said() {
 }
 
 #[test]
+fn an_output_of_any_speaker_is_read_and_written_as_that_of_gpt() {
+    let folder = Folder::new();
+    let model = PREFERENCES.replace(
+        r#""output_1":{"from":"gpt","value":"Me."}"#,
+        r#""output_1":{"from":"llava","value":"Me."}"#,
+    );
+    assert_ne!(model, PREFERENCES);
+    folder.write("in", model);
+    let lost = folder.convert("in", From::Preference, "out.json", To::Preference);
+    assert_eq!(lost, ["field output_1.from of 1 rows"]);
+    assert_eq!(folder.text("out.json"), PREFERENCES);
+}
+
+#[test]
 fn ratings_become_comparisons_of_answers_that_differ() {
     let folder = Folder::new();
     let completion = |model: &str, ratings: [Value; 2]| {

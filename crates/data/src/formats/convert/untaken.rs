@@ -44,6 +44,7 @@ pub(super) fn untaken(format: SourceFormat, row: &Value, found: &mut BTreeSet<St
         SourceFormat::Preference => {
             note("model_1", !has("model_2"));
             note("model_2", !has("model_1"));
+            of_speakers(row, found);
             &[]
         }
         SourceFormat::Vlfeedback => {
@@ -75,6 +76,16 @@ fn has_image(row: &Value) -> bool {
         let is_empty = row[field].as_array().is_some_and(Vec::is_empty);
         !row[field].is_null() && !is_empty
     })
+}
+
+/// Who says the answers of LLaVA-Human-Preference, where another name than `gpt` stands there.
+fn of_speakers(row: &Value, found: &mut BTreeSet<String>) {
+    for output in ["output_1", "output_2"] {
+        let from = row[output]["from"].as_str();
+        if from.is_some_and(|from| from != "gpt") {
+            found.insert(format!("{output}.from"));
+        }
+    }
 }
 
 /// What RLHF-V has inside `text` beside the comparison.

@@ -8,18 +8,24 @@
 //! # Reference
 //! LLaVA's `preprocess_v1` cuts a conversation at every `</s>`, finds other tokens than it counted, and trains on nothing of the row.
 
+use std::collections::BTreeSet;
+
 use candor_data::Conversation;
 
 use crate::tokenizer::{IMAGE, Tokenizer};
 
 /// `text` without the spellings of `specials`: a space stands after the first character of each.
 #[must_use]
-pub fn plain_words(text: &str, specials: &[String]) -> String {
-    specials.iter().fold(text.to_owned(), |text, special| {
+pub fn plain_words<'a>(text: &str, specials: impl IntoIterator<Item = &'a String>) -> String {
+    let mut plain = text.to_owned();
+    for special in specials {
         let first = special.chars().next().map_or(0, char::len_utf8);
         let (first, rest) = special.split_at(first);
-        text.replace(special.as_str(), &format!("{first} {rest}"))
-    })
+        if plain.contains(special) {
+            plain = plain.replace(special, &format!("{first} {rest}"));
+        }
+    }
+    plain
 }
 
 /// The conversation with turns of plain words, `<image>` as it is; none where all are plain already.
@@ -27,9 +33,15 @@ pub(crate) fn plain_turns(
     conversation: &Conversation,
     tokenizer: &Tokenizer,
 ) -> Option<Conversation> {
-    let mut specials = tokenizer.specials();
-    specials.retain(|special| special != IMAGE);
-    let has_special = |text: &str| specials.iter().any(|special| text.contains(special));
+    let specials = || {
+        let all = tokenizer.special_texts.iter();
+        all.filter(|special| *special != IMAGE)
+    };
+    // A vocabulary may have hundreds of special tokens, and nearly all begin alike.
+    let begins: BTreeSet<char> = specials().filter_map(|text| text.chars().next()).collect();
+    let begins: Vec<char> = begins.into_iter().collect();
+    let may_have = |text: &str| text.contains(&begins[..]);
+    let has_special = |text: &str| may_have(text) && specials().any(|one| text.contains(one));
     if !conversation
         .turns
         .iter()
@@ -39,7 +51,7 @@ pub(crate) fn plain_turns(
     }
     let mut plain = conversation.clone();
     for turn in &mut plain.turns {
-        turn.value = plain_words(&turn.value, &specials);
+        turn.value = plain_words(&turn.value, specials());
     }
     Some(plain)
 }

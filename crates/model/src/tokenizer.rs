@@ -46,6 +46,8 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     path: PathBuf,
     names: Names,
+    /// [`Tokenizer::specials`], which every row is looked through for.
+    pub(crate) special_texts: Vec<String>,
     /// Whether the text between images is tokenised part by part.
     images_apart: bool,
     /// Ids of [`IMAGE_MARKS`], where images are marked.
@@ -97,10 +99,12 @@ impl Tokenizer {
         let bos = names.bos.as_deref().map(id).transpose()?;
         let (eos, image) = (id(&names.eos)?, id(names.image)?);
         let pad = id(&names.pad).unwrap_or(eos);
+        let special_texts = special_texts(&inner);
         Ok(Self {
             inner,
             path: path.to_owned(),
             names,
+            special_texts,
             images_apart,
             image_marks: None,
             bos,
@@ -185,15 +189,7 @@ impl Tokenizer {
     /// [`IMAGE`], for which a template puts the model's own placeholder.
     #[must_use]
     pub fn specials(&self) -> Vec<String> {
-        let added = self.inner.get_added_tokens_decoder();
-        let mut specials: Vec<_> = added.iter().filter(|(_, token)| token.special).collect();
-        specials.sort_by_key(|&(&id, _)| id);
-        let texts = specials.into_iter().map(|(_, token)| token.content.clone());
-        let mut texts: Vec<String> = texts.collect();
-        if !texts.iter().any(|text| text == IMAGE) {
-            texts.push(IMAGE.to_owned());
-        }
-        texts
+        self.special_texts.clone()
     }
 
     /// Token ids of `text`; special tokens written in it are recognised, none is added.
@@ -265,6 +261,19 @@ impl Default for Names {
             image: IMAGE,
         }
     }
+}
+
+/// What [`Tokenizer::specials`] says of a vocabulary.
+fn special_texts(inner: &tokenizers::Tokenizer) -> Vec<String> {
+    let added = inner.get_added_tokens_decoder();
+    let mut specials: Vec<_> = added.iter().filter(|(_, token)| token.special).collect();
+    specials.sort_by_key(|&(&id, _)| id);
+    let texts = specials.into_iter().map(|(_, token)| token.content.clone());
+    let mut texts: Vec<String> = texts.collect();
+    if !texts.iter().any(|text| text == IMAGE) {
+        texts.push(IMAGE.to_owned());
+    }
+    texts
 }
 
 fn problem(path: &Path, problem: String) -> ModelError {

@@ -23,7 +23,7 @@ pub struct BestSummary {
     pub n_prompts: usize,
     /// Answers that differ from the others to their prompt, and ended by themselves.
     pub n_answers: usize,
-    /// Answers that were cut at the limit, which are left out.
+    /// Answers that were cut at the limit, or are blank, which are left out.
     pub n_cut: usize,
     /// Prompts without two answers of different scores, which make no preference.
     pub n_equal: usize,
@@ -48,7 +48,7 @@ pub struct Group {
     pub index: u64,
     /// The answers.
     pub answers: Vec<Sampled>,
-    /// How many others were cut at the limit.
+    /// How many others were cut at the limit, or are blank.
     pub n_cut: usize,
 }
 
@@ -76,8 +76,9 @@ pub fn groups(files: &[PathBuf]) -> Result<Vec<Group>, RewardError> {
     if groups.iter().all(|group| group.answers.is_empty()) {
         return Err(RewardError::Unfit {
             path: files.first().cloned().unwrap_or_default(),
-            problem: "all answers were cut at the limit, so that there is none to choose"
-                .to_owned(),
+            problem:
+                "all answers were cut at the limit or are blank, so that there is none to choose"
+                    .to_owned(),
             remedy: "raise sampling.max_new_tokens",
         });
     }
@@ -94,18 +95,17 @@ fn group(rows: Vec<Candidate>) -> Option<Group> {
         original_answer: first.original_answer.clone(),
         index: first.sampling.index,
         answers: Vec::new(),
-        n_cut: rows.iter().map(Candidate::n_cut).sum(),
+        n_cut: rows.iter().map(Candidate::n_not_whole).sum(),
     };
-    for Candidate {
-        outputs, sampling, ..
-    } in rows
-    {
-        let lengths = sampling.n_tokens.into_iter().zip(sampling.finished);
-        for (output, (n_tokens, finished)) in outputs.iter().zip(lengths) {
+    for row in &rows {
+        for (place, output) in row.outputs.iter().enumerate() {
             let text = output.trim();
-            if finished && group.answers.iter().all(|known| known.text != text) {
-                let text = text.to_owned();
-                group.answers.push(Sampled { text, n_tokens });
+            let is_new = group.answers.iter().all(|known| known.text != text);
+            if row.is_whole(place) && is_new {
+                group.answers.push(Sampled {
+                    text: text.to_owned(),
+                    n_tokens: row.sampling.n_tokens[place],
+                });
             }
         }
     }
@@ -123,7 +123,7 @@ pub fn write_chosen(
 ) -> Result<BestSummary, RewardError> {
     let (mut best_of, mut preferences, mut best_sum) = (Vec::new(), Vec::new(), 0.0);
     for (group, scores) in groups.iter().zip(scores) {
-        // All answers to it were cut.
+        // No answer to it is whole.
         let Some((best, worst)) = chosen(scores) else {
             continue;
         };
@@ -238,7 +238,7 @@ mod tests {
     }
 
     /// By hand: of three prompts the first has two whole answers, of 1 and 0, and makes the pair; the second has one, of 3; the third
-    /// has none. So the scores are 4 / 3 on average and (1 + 3) / 2 of the best, and four answers were cut.
+    /// has none. So the scores are 4 / 3 on average and (1 + 3) / 2 of the best, and of four answers three were cut and one is blank.
     #[test]
     fn an_answer_that_was_cut_is_neither_the_best_nor_the_worst() {
         let dir = tempfile::tempdir().unwrap();
@@ -246,7 +246,7 @@ mod tests {
         let cut = row("c.png", [("No, it is", false), ("No, a dog", false)]);
         let one = [
             row("a.png", [("A dog on a", false), (" A dog. ", true)]),
-            row("b.png", [("Yes", false), ("Yes.", true)]),
+            row("b.png", [(" ", true), ("Yes.", true)]),
             cut.clone(),
         ];
         let two = [row("a.png", [("A cat.", true), ("A dog.", true)])];

@@ -27,7 +27,7 @@ use crate::recipe::{LabelRecipe, RoundsRecipe};
 /// What came of comparing the answers of a round: `labels.json` of its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Labels {
-    /// Answers that were cut at the limit, from which nobody learns.
+    /// Answers that were cut at the limit, or are blank, from which nobody learns.
     pub n_cut: usize,
     /// Comparisons that are learned from.
     pub n_preferences: usize,
@@ -114,7 +114,7 @@ impl Answers<'_> {
                 let (pairs, n_cut) = self.pairs()?;
                 if n_cut > 0 {
                     tracing::info!(
-                        "labels: {n_cut} answers were cut at sampling.max_new_tokens, and nobody is asked about their pairs"
+                        "labels: {n_cut} answers were cut at sampling.max_new_tokens or are blank, and nobody is asked about their pairs"
                     );
                 }
                 candidates::write(&self.for_people(), &pairs)?;
@@ -163,13 +163,13 @@ impl Answers<'_> {
         self.preferences.with_file_name("pairs.jsonl")
     }
 
-    /// The rows of all files whose answers both ended by themselves, each with a name of its own; and how many answers did not.
+    /// The rows of all files whose answers are both whole, each with a name of its own; and how many answers are not.
     fn pairs(self) -> Result<(Vec<Candidate>, usize), RoundsError> {
         let (mut pairs, mut n_cut) = (Vec::new(), 0);
         for (number, file) in (1..).zip(self.candidates) {
             for mut row in candidates::read(file)? {
-                n_cut += row.n_cut();
-                if row.n_cut() == 0 {
+                n_cut += row.n_not_whole();
+                if row.n_not_whole() == 0 {
                     row.id = format!("{}-{number}", row.id);
                     pairs.push(row);
                 }
@@ -178,7 +178,9 @@ impl Answers<'_> {
         if pairs.is_empty() {
             return Err(RoundsError::Unfit {
                 path: self.candidates[0].clone(),
-                problem: format!("no two answers are whole: {n_cut} were cut at the limit"),
+                problem: format!(
+                    "no two answers are whole: {n_cut} were cut at the limit or are blank"
+                ),
                 remedy: "raise sampling.max_new_tokens".to_owned(),
             });
         }
@@ -237,7 +239,7 @@ mod tests {
         let refused = people::said(answers).unwrap_err().to_string();
         assert!(refused.contains("1 of 2 rows"), "{refused}");
         assert!(
-            refused.contains("cut at the limit, the first of them p-1"),
+            refused.contains("cut at the limit or are blank, the first of them p-1"),
             "{refused}"
         );
         preference_log::write(&preferences, &said[..1]).unwrap();

@@ -173,7 +173,7 @@ fn best(arguments: BestArguments) -> anyhow::Result<()> {
     )?;
     println!(
         "{}: {} answers to {} prompts; the score is {:.3} on average and {:.3} of the best; {} prompts without a best and a \
-         worst; {} answers left out that were cut at the limit",
+         worst; {} answers left out that were cut at the limit or are blank",
         plan.out.display(),
         summary.n_answers,
         summary.n_prompts,

@@ -97,6 +97,20 @@ impl Candidate {
         let finished = self.sampling.finished.iter();
         finished.filter(|finished| !**finished).count()
     }
+
+    /// Whether an answer (0 or 1) can be learned from: it ended by itself, and says something.
+    #[must_use]
+    pub fn is_whole(&self, answer: usize) -> bool {
+        self.sampling.finished[answer] && !self.outputs[answer].trim().is_empty()
+    }
+
+    /// How many of its answers cannot be learned from.
+    #[must_use]
+    pub fn n_not_whole(&self) -> usize {
+        (0..self.outputs.len())
+            .filter(|answer| !self.is_whole(*answer))
+            .count()
+    }
 }
 
 impl From<Candidate> for Comparison {

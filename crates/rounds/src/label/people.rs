@@ -15,18 +15,18 @@ type Answer = (Option<String>, Vec<Turn>, String);
 /// Reads the comparisons that were exported.
 ///
 /// # Errors
-/// The file cannot be read, or compares an answer that was not sampled in this round or was cut at the limit.
+/// The file cannot be read, or compares an answer that was not sampled in this round or was cut at the limit, or a blank one.
 pub(super) fn said(answers: Answers<'_>) -> Result<Labels, RoundsError> {
-    // Whether each ended by itself, where it was sampled several times at least once.
+    // Whether each is whole, where it was sampled several times at least once.
     let mut sampled: HashMap<Answer, bool> = HashMap::new();
     let mut n_cut = 0;
     for file in answers.candidates {
         for row in candidates::read(file)? {
-            n_cut += row.n_cut();
-            for (output, finished) in row.outputs.iter().zip(row.sampling.finished) {
+            n_cut += row.n_not_whole();
+            for (place, output) in row.outputs.iter().enumerate() {
                 let text = output.trim().to_owned();
                 let answer = (row.image.clone(), row.turns.clone(), text);
-                *sampled.entry(answer).or_default() |= finished;
+                *sampled.entry(answer).or_default() |= row.is_whole(place);
             }
         }
     }
@@ -63,11 +63,11 @@ pub(super) fn said(answers: Answers<'_>) -> Result<Labels, RoundsError> {
         return Err(RoundsError::Unfit {
             path: path.to_owned(),
             problem: format!(
-                "{} of {} rows compare answers that were cut at the limit, the first of them {first}",
+                "{} of {} rows compare answers that were cut at the limit or are blank, the first of them {first}",
                 cut.len(),
                 rows.len()
             ),
-            remedy: "remove these rows: who learns from such an answer learns to end there"
+            remedy: "remove these rows: who learns from such an answer learns to end there, or to be silent"
                 .to_owned(),
         });
     }

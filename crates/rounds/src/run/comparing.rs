@@ -74,7 +74,7 @@ pub(super) fn compared(
         match labels.n_cut {
             0 => format!("{n} comparisons to learn from"),
             cut => format!(
-                "{n} comparisons to learn from, none of them of the {cut} answers that were cut at sampling.max_new_tokens"
+                "{n} comparisons to learn from, none of them of the {cut} answers that were cut at sampling.max_new_tokens or are blank"
             ),
         }
     });

@@ -71,8 +71,8 @@ pub fn groups(files: &[PathBuf]) -> Result<Vec<Group>, RewardError> {
         rows.extend(candidates::read(file)?);
     }
     let prompt = |row: &Candidate| (row.image.clone(), row.turns.clone());
-    let prompts = candidates::by_prompt(rows, prompt).into_iter();
-    let groups: Vec<Group> = prompts.filter_map(group).collect();
+    let prompts = candidates::by_prompt(rows, prompt);
+    let groups: Vec<Group> = prompts.iter().filter_map(|rows| group(rows)).collect();
     if groups.iter().all(|group| group.answers.is_empty()) {
         return Err(RewardError::Unfit {
             path: files.first().cloned().unwrap_or_default(),
@@ -86,7 +86,7 @@ pub fn groups(files: &[PathBuf]) -> Result<Vec<Group>, RewardError> {
 }
 
 /// The rows of one prompt as a group; none of no rows.
-fn group(rows: Vec<Candidate>) -> Option<Group> {
+fn group(rows: &[Candidate]) -> Option<Group> {
     let first = rows.first()?;
     let mut group = Group {
         id: first.id.clone(),
@@ -97,7 +97,7 @@ fn group(rows: Vec<Candidate>) -> Option<Group> {
         answers: Vec::new(),
         n_cut: rows.iter().map(Candidate::n_not_whole).sum(),
     };
-    for row in &rows {
+    for row in rows {
         for (place, output) in row.outputs.iter().enumerate() {
             let text = output.trim();
             let is_new = group.answers.iter().all(|known| known.text != text);

@@ -218,7 +218,7 @@ impl<'a> Dialogue<'a> {
             }
             ids.push(token);
             logprobs.push(logprob);
-            if token == decoding.eos {
+            if decoding.ends.contains(token) {
                 end = End::Finished;
                 break;
             }

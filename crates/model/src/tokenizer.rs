@@ -14,6 +14,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::ModelError;
+use crate::generate::Ends;
 pub use fresh::SpecialTokens;
 pub(crate) use settings::{Settings, read_if_there};
 
@@ -54,6 +55,8 @@ pub struct Tokenizer {
     pub bos: Option<i64>,
     /// Id of the token that ends every assistant turn.
     pub eos: i64,
+    /// The tokens that end an answer: [`Tokenizer::eos`], and what else the model's makers name.
+    pub ends: Ends,
     /// Id of the token that fills batches; where the vocabulary has none, the id of `eos`.
     pub pad: i64,
     /// Id of [`Tokenizer::placeholder`].
@@ -105,6 +108,7 @@ impl Tokenizer {
             image_marks: None,
             bos,
             eos,
+            ends: eos.into(),
             pad,
             image,
         })

@@ -12,6 +12,7 @@
 //! embedding needs no row for it, and the model's `image_token_index` is to be [`Tokenizer::image`].
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::ModelError;
 use crate::generate::Ends;
@@ -21,6 +22,7 @@ pub(crate) use settings::{Settings, read_if_there};
 mod files;
 mod fresh;
 mod llama;
+mod longest;
 mod sentencepiece;
 mod settings;
 
@@ -49,6 +51,8 @@ pub struct Tokenizer {
     names: Names,
     /// Whether the text between images is tokenised part by part.
     images_apart: bool,
+    /// Bytes of a text that one token stands for at most, where that is bounded; counted when it is asked for.
+    longest: OnceLock<Option<usize>>,
     /// Ids of [`IMAGE_MARKS`], where images are marked.
     image_marks: Option<[i64; 2]>,
     /// Id of the token that begins every sequence, where there is one.
@@ -105,6 +109,7 @@ impl Tokenizer {
             path: path.to_owned(),
             names,
             images_apart,
+            longest: OnceLock::new(),
             image_marks: None,
             bos,
             eos,

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Component, Path};
 
 use anyhow::{Context as _, bail, ensure};
-use candor_model::hub;
+use candor_model::hub::{self, Named};
 
 use super::hub_client::{Client, Kind};
 use crate::arguments::DownloadArguments;
@@ -31,9 +31,13 @@ pub fn run(arguments: &DownloadArguments) -> anyhow::Result<()> {
     let Some(named) = hub::parse(Path::new(name)) else {
         bail!("{name} is not the name of a model; give it as org/name or org/name@revision");
     };
-    let client = Client::open(&named, Kind::Model)?;
-    let listed = client.listing(name)?.siblings.into_iter();
-    let files: Vec<String> = listed.map(|file| file.name).collect();
+    let of_revision = Client::open(&named, Kind::Model)?;
+    let listing = of_revision.listing(name)?;
+    let files: Vec<String> = listing
+        .siblings
+        .iter()
+        .map(|file| file.name.clone())
+        .collect();
     let wanted = wanted(&files);
     ensure!(
         wanted
@@ -43,12 +47,22 @@ pub fn run(arguments: &DownloadArguments) -> anyhow::Result<()> {
          files",
         files.len()
     );
+    // Only files of the commit that was listed are taken, from the cache as well; the name means it once all are there.
+    let commit = Named {
+        revision: listing.sha.clone(),
+        ..named
+    };
+    let client = Client::open(&commit, Kind::Model)?;
     for (n, file) in wanted.iter().enumerate() {
         eprintln!("{} of {}: {file}", n + 1, wanted.len());
+        for listed in listing.siblings.iter().filter(|it| it.name == **file) {
+            client.link(listed)?;
+        }
         client
             .fetch(file)
             .with_context(|| format!("{name}: {file}"))?;
     }
+    of_revision.refer(&listing.sha)?;
     let folder = hub::find(Path::new(name))?;
     writeln!(std::io::stdout(), "{}", folder.display())?;
     Ok(())

@@ -55,7 +55,7 @@ fn expected(folder: &Path, images: &[&str], system: Option<&str>, temperature: f
         max_new_tokens: 9,
         temperature,
         top_p: 1.0,
-        eos: bundle.tokenizer.eos,
+        ends: bundle.tokenizer.ends,
     };
     dialogue
         .ask("Is it moving?", decoding, 5, |_| true)

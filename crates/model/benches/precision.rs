@@ -73,7 +73,7 @@ fn decode(name: &str, model: &Vlm, rows: usize) {
         max_new_tokens: NEW,
         temperature: 0.0,
         top_p: 1.0,
-        eos: -1,
+        ends: (-1_i64).into(),
     };
     let secs = median(|| {
         let answers = generate(model, None, &queries, 1, rows, decoding, |_, _| {

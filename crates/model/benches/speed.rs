@@ -69,7 +69,7 @@ fn decode(model: &Vlm, rows: usize, samples: usize) {
         max_new_tokens: NEW,
         temperature: 1.0,
         top_p: 1.0,
-        eos: -1,
+        ends: (-1_i64).into(),
     };
     let secs = median(|| {
         let answers = generate(model, None, &queries, samples, rows, decoding, |row, at| {

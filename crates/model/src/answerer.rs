@@ -51,7 +51,7 @@ impl Answerer<'_> {
             max_new_tokens: self.max_new_tokens,
             temperature: self.temperature,
             top_p: self.top_p,
-            eos: self.bundle.tokenizer.eos,
+            ends: self.bundle.tokenizer.ends,
         };
         let responses = generate(
             &self.bundle.model,
@@ -65,7 +65,8 @@ impl Answerer<'_> {
         let named = |found: NotFinite| found.of_sample(name(found.response / n));
         let responses = responses.map_err(named)?;
         let written = responses.into_iter().map(|response| {
-            let text = self.bundle.tokenizer.decode(&response.ids)?;
+            let said = &response.ids[..response.n_tokens()];
+            let text = self.bundle.tokenizer.decode(said)?;
             Ok(Written {
                 text: text.trim().to_owned(),
                 response,

@@ -12,11 +12,13 @@ use tch::Device;
 use crate::image_tokens::{ImageSource, ImageTokens};
 use crate::precision::Precision;
 use crate::sample::SampleRules;
-use crate::{ModelError, ModelFolder, Reading, Template, Tokenizer, Vlm, preflight};
+use crate::{
+    ModelError, ModelFolder, Reading, Template, Tokenizer, Vlm, generation_config, preflight,
+};
 
-/// The files of a model folder, besides configuration and weights, that decide what the model reads and sees. No
-/// folder has all of them.
-pub const READING_FILES: [&str; 10] = [
+/// The files of a model folder, besides configuration and weights, that decide what the model reads and sees, and
+/// where it ends. No folder has all of them.
+pub const READING_FILES: [&str; 11] = [
     "tokenizer.json",
     "tokenizer.model",
     "tokenizer_config.json",
@@ -27,6 +29,7 @@ pub const READING_FILES: [&str; 10] = [
     "chat_template.json",
     "processor_config.json",
     "preprocessor_config.json",
+    generation_config::GENERATION_CONFIG,
 ];
 
 /// A model with everything it takes to talk to it.
@@ -97,6 +100,7 @@ impl Bundle {
         })?;
         candor_data::atomic::write(&path, &json)?;
         self.tokenizer.save_folder(folder)?;
+        generation_config::write(folder, self.tokenizer.ends)?;
         self.processor
             .write(&folder.join("preprocessor_config.json"))?;
         Ok(())

@@ -60,6 +60,20 @@ impl KvCache {
         }
     }
 
+    /// Forgets the first `skipped` tokens of each row; then there is room for `capacity`.
+    pub(crate) fn drop_first(&mut self, skipped: i64, capacity: i64) {
+        let held = self.len - skipped;
+        for tensor in self.layers.iter_mut().flatten() {
+            let mut shape = tensor.size();
+            shape[2] = capacity;
+            let kept = Tensor::empty(shape, (tensor.kind(), tensor.device()));
+            kept.narrow(2, 0, held)
+                .copy_(&tensor.narrow(2, skipped, held));
+            *tensor = kept;
+        }
+        self.len = held;
+    }
+
     /// Forgets all but the first `len` tokens of each row.
     pub fn truncate(&mut self, len: i64) {
         self.len = self.len.min(len);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candor_data::image::{Colours, ImageSize, NativeProcessor, PixelBounds};
+use candor_data::image::{Colours, Fitted, ImageSize, NativeProcessor, PixelBounds};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -175,6 +175,15 @@ impl ModelConfig {
                 let [rows, columns] = c.vision.grid([size.height, size.width].map(i64::from));
                 (rows * columns) as usize
             }
+        }
+    }
+
+    /// Tokens of an image that has been fitted.
+    pub(crate) fn n_tokens_of_fitted(&self, image: &Fitted) -> usize {
+        match (self, image.own) {
+            // A family that sees tiles writes a new line after an image without any.
+            (Self::Llava(c), None) if c.kind() != LlavaKind::Plain => c.n_view_rows() as usize + 1,
+            (_, own) => self.n_image_tokens(own.unwrap_or(image.size)),
         }
     }
 

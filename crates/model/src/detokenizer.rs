@@ -2,7 +2,8 @@
 //!
 //! A token may hold a part of a character, and some tokenizers write a token differently at the beginning of a text.
 //! So the tokens that have been shown last are decoded once without and once with the new ones: what the second text
-//! has more is new, and it is held back while it ends in the middle of a character.
+//! has more is new, and it is held back while it ends in the middle of a character. Tokens of single bytes are decoded as
+//! a run, and one byte of it that is no character spoils those that were shown; then the new tokens are decoded alone.
 
 use crate::{ModelError, Tokenizer};
 
@@ -55,13 +56,10 @@ impl<'a> Detokenizer<'a> {
     /// # Errors
     /// The library refuses an id.
     pub fn preview(&self, id: i64) -> Result<String, ModelError> {
-        let shown = &self.ids[self.context..self.n_shown];
-        let before = self.tokenizer.decode(shown)?;
-        let with = self.tokenizer.decode(&[shown, &[id]].concat())?;
-        let text = with.strip_prefix(&before).unwrap_or_default();
+        let text = self.added(&[id])?;
         Ok(match self.tokenizer.name_of(id) {
             Some(name) if text.is_empty() => name,
-            _ => text.to_owned(),
+            _ => text,
         })
     }
 
@@ -89,11 +87,18 @@ impl<'a> Detokenizer<'a> {
 
     /// What the tokens that have not been shown add to those before them.
     fn undecided(&self) -> Result<String, ModelError> {
-        let before = self
-            .tokenizer
-            .decode(&self.ids[self.context..self.n_shown])?;
-        let with = self.tokenizer.decode(&self.ids[self.context..])?;
-        Ok(with.strip_prefix(&before).unwrap_or_default().to_owned())
+        self.added(&self.ids[self.n_shown..])
+    }
+
+    /// What `new` tokens add to those that have been shown.
+    fn added(&self, new: &[i64]) -> Result<String, ModelError> {
+        let shown = &self.ids[self.context..self.n_shown];
+        let before = self.tokenizer.decode(shown)?;
+        let with = self.tokenizer.decode(&[shown, new].concat())?;
+        match with.strip_prefix(&before) {
+            Some(text) => Ok(text.to_owned()),
+            None => self.tokenizer.decode(new),
+        }
     }
 
     fn give(&mut self, new: &str) -> String {
@@ -172,6 +177,37 @@ mod tests {
             whole.starts_with('a') && whole.ends_with(INCOMPLETE),
             "{whole}"
         );
+    }
+
+    #[test]
+    fn a_byte_that_completes_no_character_takes_nothing_else_with_it() {
+        let tokenizer = sentencepiece();
+        let byte = |name: &str| tokenizer.id(name).unwrap();
+        let mut ids = tokenizer.encode("A 漢").unwrap().ids;
+        assert_eq!(
+            ids[ids.len() - 3..],
+            ["<0xE6>", "<0xBC>", "<0xA2>"].map(byte),
+            "the character has three bytes, a token each"
+        );
+        ids.push(byte("<0xE5>"));
+        let cut = ids.len();
+        ids.extend(tokenizer.encode("dog runs away.").unwrap().ids);
+        let (pieces, whole) = streamed(&tokenizer, &ids);
+        assert_eq!(whole, "A 漢\u{FFFD} dog runs away.");
+        assert_eq!(pieces.concat(), whole);
+        assert_eq!(streamed(&tokenizer, &ids[..cut]).1, "A 漢\u{FFFD}");
+    }
+
+    #[test]
+    fn a_part_of_a_character_after_another_is_no_text() {
+        let tokenizer = sentencepiece();
+        let mut detokenizer = Detokenizer::new(&tokenizer);
+        for id in tokenizer.encode("🎈").unwrap().ids {
+            detokenizer.push(id).unwrap();
+        }
+        assert_eq!(detokenizer.text(), "🎈");
+        let first = tokenizer.id("<0xF0>").unwrap();
+        assert_eq!(detokenizer.preview(first).unwrap(), "\u{FFFD}");
     }
 
     #[test]

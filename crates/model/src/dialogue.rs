@@ -159,7 +159,8 @@ impl<'a> Dialogue<'a> {
             question.trim()
         );
         self.turns.push(Turn::human(question));
-        let ids = conversation_ids(self.bundle, &self.template, &self.turns, &self.images);
+        let n_tokens: Vec<usize> = self.images.iter().map(Features::n_tokens).collect();
+        let ids = conversation_ids(self.bundle, &self.template, &self.turns, &n_tokens);
         let answer =
             ids.and_then(|ids| tch::no_grad(|| self.answer(&ids, decoding, seed, &mut hear)));
         match answer {
@@ -218,7 +219,7 @@ impl<'a> Dialogue<'a> {
             }
             ids.push(token);
             logprobs.push(logprob);
-            if token == decoding.eos {
+            if decoding.ends.contains(token) {
                 end = End::Finished;
                 break;
             }

@@ -7,6 +7,7 @@
 //! caller supplies from its address, so what is drawn does not depend on who else is in the batch.
 
 mod choose;
+mod ends;
 mod ongoing;
 mod prefill;
 mod slots;
@@ -16,6 +17,7 @@ use std::collections::{HashMap, VecDeque};
 use candor_torch_ext::libtorch::inference;
 use serde::{Deserialize, Serialize};
 
+pub use self::ends::Ends;
 pub use self::ongoing::{Chosen, Ongoing};
 pub(crate) use self::slots::Slots;
 use crate::ModelError;
@@ -44,8 +46,8 @@ pub struct Decoding {
     pub temperature: f64,
     /// Only the smallest set of tokens with at least this probability is sampled from; 1 is all.
     pub top_p: f64,
-    /// The token that ends a response.
-    pub eos: i64,
+    /// The tokens that end a response.
+    pub ends: Ends,
 }
 
 /// An answer.
@@ -139,7 +141,7 @@ pub fn generate(
                 }
                 response.ids.push(token);
                 response.logprobs.push(logprob);
-                response.finished = token == decoding.eos;
+                response.finished = decoding.ends.contains(token);
                 if !response.finished && response.ids.len() < decoding.max_new_tokens {
                     going.push(place as i64);
                 }

@@ -12,14 +12,17 @@
 //! embedding needs no row for it, and the model's `image_token_index` is to be [`Tokenizer::image`].
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::ModelError;
+use crate::generate::Ends;
 pub use fresh::SpecialTokens;
 pub(crate) use settings::{Settings, read_if_there};
 
 mod files;
 mod fresh;
 mod llama;
+mod longest;
 mod sentencepiece;
 mod settings;
 
@@ -50,12 +53,16 @@ pub struct Tokenizer {
     pub(crate) special_texts: Vec<String>,
     /// Whether the text between images is tokenised part by part.
     images_apart: bool,
+    /// Bytes of a text that one token stands for at most, where that is bounded; counted when it is asked for.
+    longest: OnceLock<Option<usize>>,
     /// Ids of [`IMAGE_MARKS`], where images are marked.
     image_marks: Option<[i64; 2]>,
     /// Id of the token that begins every sequence, where there is one.
     pub bos: Option<i64>,
     /// Id of the token that ends every assistant turn.
     pub eos: i64,
+    /// The tokens that end an answer: [`Tokenizer::eos`], and what else the model's makers name.
+    pub ends: Ends,
     /// Id of the token that fills batches; where the vocabulary has none, the id of `eos`.
     pub pad: i64,
     /// Id of [`Tokenizer::placeholder`].
@@ -106,9 +113,11 @@ impl Tokenizer {
             names,
             special_texts,
             images_apart,
+            longest: OnceLock::new(),
             image_marks: None,
             bos,
             eos,
+            ends: eos.into(),
             pad,
             image,
         })

@@ -18,7 +18,7 @@ fn sampled(model: &Vlm, adapter: &Adapter, queries: &[Query], temperature: f64) 
         max_new_tokens: 12,
         temperature,
         top_p: 1.0,
-        eos: 2,
+        ends: 2_i64.into(),
     };
     let draw = |row: usize, at: usize| uniform(5, "test", &[row as u64, at as u64]);
     generate(model, Some(adapter), queries, N_SAMPLES, 4, decoding, draw).expect("finite logits")
@@ -145,7 +145,7 @@ fn what_is_drawn_does_not_depend_on_the_slots() {
             max_new_tokens: 9,
             temperature: 1.3,
             top_p: 0.95,
-            eos,
+            ends: eos.into(),
         };
         let draw = |row: usize, at: usize| uniform(11, "slots", &[row as u64, at as u64]);
         let queries = asked(named);

@@ -151,7 +151,7 @@ fn a_token_is_one_copy_each_way() {
         max_new_tokens: N_NEW_TOKENS,
         temperature: 1.0,
         top_p: 1.0,
-        eos: NEVER,
+        ends: NEVER.into(),
     };
     generate(&model, None, &queries, 1, 3, decoding, |_, _| 0.5).expect("finite logits");
     assert_eq!(devices.traffic().to_host.n, n_tokens);

@@ -38,7 +38,7 @@ impl Scene {
             max_new_tokens,
             temperature,
             top_p: 1.0,
-            eos: self.bundle.tokenizer.eos,
+            ends: self.bundle.tokenizer.ends,
         }
     }
 

@@ -13,8 +13,9 @@ use std::path::PathBuf;
 use against::{Golden, assert_absolute, golden_folder, rows};
 use candor_data::Turn;
 use candor_model::sample::Sample;
-use candor_model::{Bundle, Dialogue, ImageFeatures, Query, generate, tensor_file};
+use candor_model::{Bundle, Dialogue, ImageFeatures, Query, Tokenizer, generate, tensor_file};
 use serde::Deserialize;
+use serde_json::json;
 use tch::{Device, Kind};
 use whole::{
     at_once, conversation, edit, greedy, images, images_are_never_cut, refusal,
@@ -42,6 +43,22 @@ fn prompts() -> Prompts {
     serde_json::from_slice(&bytes).expect("JSON of this form")
 }
 
+/// What the fixture asks.
+fn asked(bundle: &Bundle, prompts: &Prompts) -> Query {
+    let conversation = conversation(&prompts.image, &prompts.said);
+    // Counted by the header, before anything is decoded.
+    let folder_of_images = images();
+    let rules = bundle.rules(usize::MAX, folder_of_images.as_path());
+    let sample = Sample::new(&conversation, rules).unwrap();
+    let names = [prompts.image.clone()];
+    let encoded = ImageFeatures::encode(bundle, &images(), names, |_, _| ()).unwrap();
+    Query {
+        ids: sample.ids,
+        features: encoded.of([prompts.image.as_str()]),
+        image: None,
+    }
+}
+
 fn check(case: &str) {
     let golden = Golden::open(
         &golden_folder("qwen/folders"),
@@ -53,18 +70,11 @@ fn check(case: &str) {
     let text = bundle.template.render(&conversation).unwrap().text;
     assert_eq!(text, prompts.text[case], "{case}");
 
-    // Counted by the header, before anything is decoded.
-    let folder_of_images = images();
-    let rules = bundle.rules(usize::MAX, folder_of_images.as_path());
-    let sample = Sample::new(&conversation, rules).unwrap();
-    assert_eq!(sample.ids, rows(golden.get("ids"))[0], "{case}");
-
-    let names = [prompts.image.clone()];
-    let encoded = ImageFeatures::encode(&bundle, &images(), names, |_, _| ()).unwrap();
-    let features = encoded.of([prompts.image.as_str()]).expect("it is there");
+    let query = asked(&bundle, &prompts);
+    assert_eq!(query.ids, rows(golden.get("ids"))[0], "{case}");
     let ids = golden.get("ids");
     let (spliced, logits) = tch::no_grad(|| {
-        let embedded = bundle.model.embed(ids, Some(&features), None);
+        let embedded = bundle.model.embed(ids, query.features.as_ref(), None);
         let image = ids.eq(bundle.tokenizer.image).unsqueeze(-1);
         let spliced = embedded.x.masked_select(&image);
         let hidden = bundle.model.hidden(&embedded, None);
@@ -80,13 +90,8 @@ fn check(case: &str) {
     let logits = logits.slice(1, None, None, EVERY_WORD);
     assert_absolute(case, "logits", &logits, golden.get("logits"));
 
-    let query = Query {
-        ids: sample.ids,
-        features: Some(features),
-        image: None,
-    };
     let mut decoding = greedy(&bundle);
-    decoding.eos = against::NEVER;
+    decoding.ends = against::NEVER.into();
     let written = generate(&bundle.model, None, &[query], 1, 1, decoding, |_, _| 0.0).unwrap();
     assert_eq!(written[0].ids, rows(golden.get("new_ids"))[0], "{case}");
 }
@@ -104,6 +109,28 @@ fn qwen2_vl_as_transformers_5_writes_it() {
 #[test]
 fn qwen3_vl_as_the_hub_has_it() {
     check("deep");
+}
+
+/// The settings name two tokens that end an answer. Here the second of them is the third that the model writes, as
+/// transformers says in the golden file.
+#[test]
+fn each_of_the_tokens_that_the_settings_name_ends_an_answer() {
+    let published = Tokenizer::open_folder(&folder("published")).unwrap();
+    assert_eq!(published.ends.ids(), [292, 290]);
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(folder("published")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    let settings = copy.path().join("generation_config.json");
+    edit(&settings, "/eos_token_id/1", &json!(117));
+    let bundle = Bundle::open(copy.path(), Device::Cpu, Kind::Float).unwrap();
+    let query = asked(&bundle, &prompts());
+    let decoding = greedy(&bundle);
+    let written = generate(&bundle.model, None, &[query], 1, 1, decoding, |_, _| 0.0).unwrap();
+    assert_eq!(written[0].ids, [106, 234, 117]);
+    assert!(written[0].finished);
+    assert_eq!(written[0].n_tokens(), 2);
 }
 
 /// A chat keeps the rows and columns of its images in its cache: the second answer, about another image of another

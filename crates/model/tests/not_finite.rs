@@ -206,7 +206,7 @@ fn decoding(bundle: &Bundle, temperature: f64) -> Decoding {
         max_new_tokens: 4,
         temperature,
         top_p: 0.9,
-        eos: bundle.tokenizer.eos,
+        ends: bundle.tokenizer.ends,
     }
 }
 

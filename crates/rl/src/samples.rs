@@ -119,7 +119,7 @@ fn row<'a>(
 
 fn tokens(tokenizer: &Tokenizer, ids: &[i64]) -> Result<Vec<String>, RlError> {
     let spelled = ids.iter().map(|&id| {
-        if id == tokenizer.eos {
+        if tokenizer.ends.contains(id) {
             return Ok(EOS.to_owned());
         }
         Ok(tokenizer.decode(&[id])?)

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::image::{ImageProcessor, PixelBounds};
-use candor_model::{Adapter, Bundle, ModelFolder};
+use candor_model::{Adapter, Bundle, ModelFolder, Template};
 use candor_reward::RewardModel;
 
 use crate::ServeError;
@@ -35,6 +35,8 @@ pub(crate) struct Catalogue {
     pub rewards: Vec<Scorer>,
     /// Texts that the model's tokenizer reads as tokens of the template, wherever they stand.
     pub specials: Vec<String>,
+    /// Whether images stand before the words of their turn: no chat template of the model's own says where.
+    pub images_first: bool,
     /// Of the model's images.
     pub processor: ImageProcessor,
 }
@@ -146,6 +148,7 @@ impl Models {
             names: self.names.clone(),
             rewards: rewards.collect(),
             specials: self.bundle.tokenizer.specials(),
+            images_first: !matches!(self.bundle.template, Template::Jinja(_)),
             processor: self.bundle.processor.clone(),
         }
     }

@@ -2,7 +2,7 @@
 
 use candor_eval::files::{self, EvalRun};
 use candor_judge::score::JudgeSession;
-use candor_model::peft;
+use candor_model::{ModelFolder, peft};
 use candor_run::{Ranks, StopSignal};
 
 use super::precision::precision;
@@ -39,6 +39,9 @@ fn ask(
 ) -> anyhow::Result<()> {
     let task = &arguments.task;
     let (model, adapter) = peft::with_base(&arguments.model, arguments.adapter.as_deref())?;
+    if ranks.is_first() {
+        sampling::say_what_is_not_applied(ModelFolder::find(&model)?.path())?;
+    }
     let eval_run = EvalRun {
         benchmark: task.benchmark,
         files: score::files(task, Some(&arguments.images)),

@@ -39,7 +39,7 @@ pub fn run(arguments: &ChatArguments) -> anyhow::Result<()> {
         max_new_tokens: arguments.max_new_tokens,
         temperature: arguments.temperature,
         top_p: arguments.top_p,
-        eos: bundle.tokenizer.eos,
+        ends: bundle.tokenizer.ends,
     };
     let mut talk = Talk::new(dialogue, decoding, arguments.seed);
     for image in &arguments.images {
@@ -86,6 +86,7 @@ fn open(arguments: &ChatArguments) -> anyhow::Result<(Bundle, Option<Adapter>)> 
     let (model, adapter) = peft::with_base(&arguments.model, arguments.adapter.as_deref())?;
     let precision = precision(arguments.precision, &model)?;
     let folder = ModelFolder::find(&model)?.with_pixels(arguments.pixels.bounds());
+    sampling::say_what_is_not_applied(folder.path())?;
     let bundle = Bundle::load(folder, device(arguments.device)?, precision)?;
     bundle.model.set_trainable(|_| false);
     let adapter = adapter

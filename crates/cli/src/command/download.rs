@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Component, Path};
 
 use anyhow::{Context as _, bail, ensure};
-use candor_model::hub;
+use candor_model::hub::{self, Named};
 
 use super::hub_client::{Client, Kind};
 use crate::arguments::DownloadArguments;
@@ -16,15 +16,28 @@ const KINDS: [&str; 4] = ["json", "jinja", "model", "txt"];
 /// What says that a folder holds a model or an adapter.
 const CONFIGURATIONS: [&str; 2] = ["config.json", "adapter_config.json"];
 
+/// What weights are called as .bin files and as .safetensors files; of what is there as both, the latter are taken.
+const SPELLINGS: [[&str; 2]; 2] = [
+    ["pytorch_model", "model"],
+    ["adapter_model", "adapter_model"],
+];
+
+/// What stands beside other weights, however those are spelled: a projector.
+const BESIDE: [&str; 2] = ["non_lora_trainables.bin", "mm_projector.bin"];
+
 /// Downloads a model into the cache that Hugging Face's tools use, where every command finds it by its name.
 pub fn run(arguments: &DownloadArguments) -> anyhow::Result<()> {
     let name = &arguments.model;
     let Some(named) = hub::parse(Path::new(name)) else {
         bail!("{name} is not the name of a model; give it as org/name or org/name@revision");
     };
-    let client = Client::open(&named, Kind::Model)?;
-    let listed = client.listing(name)?.siblings.into_iter();
-    let files: Vec<String> = listed.map(|file| file.name).collect();
+    let of_revision = Client::open(&named, Kind::Model)?;
+    let listing = of_revision.listing(name)?;
+    let files: Vec<String> = listing
+        .siblings
+        .iter()
+        .map(|file| file.name.clone())
+        .collect();
     let wanted = wanted(&files);
     ensure!(
         wanted
@@ -34,12 +47,22 @@ pub fn run(arguments: &DownloadArguments) -> anyhow::Result<()> {
          files",
         files.len()
     );
+    // Only files of the commit that was listed are taken, from the cache as well; the name means it once all are there.
+    let commit = Named {
+        revision: listing.sha.clone(),
+        ..named
+    };
+    let client = Client::open(&commit, Kind::Model)?;
     for (n, file) in wanted.iter().enumerate() {
         eprintln!("{} of {}: {file}", n + 1, wanted.len());
+        for listed in listing.siblings.iter().filter(|it| it.name == **file) {
+            client.link(listed)?;
+        }
         client
             .fetch(file)
             .with_context(|| format!("{name}: {file}"))?;
     }
+    of_revision.refer(&listing.sha)?;
     let folder = hub::find(Path::new(name))?;
     writeln!(std::io::stdout(), "{}", folder.display())?;
     Ok(())
@@ -57,21 +80,35 @@ fn wanted(names: &[String]) -> Vec<&str> {
     };
     let ends_in = |name: &str, kind: &str| Path::new(name).extension().is_some_and(|e| e == kind);
     let names: Vec<&str> = names.iter().map(String::as_str).filter(is_plain).collect();
-    let has_safetensors = names.iter().any(|name| ends_in(name, "safetensors"));
-    let weights = if has_safetensors {
-        "safetensors"
-    } else {
-        "bin"
+    // One file or several that are numbered, and their index.
+    let is_called = |name: &str, spelling: &str| {
+        let rest = name.strip_prefix(spelling);
+        rest.is_some_and(|rest| rest.starts_with(['.', '-']))
     };
-    let is_index_of_bin = |name: &str| has_safetensors && name.ends_with(".bin.index.json");
+    let is_safetensors = |name: &&str| ends_in(name, "safetensors");
+    let has_safetensors = names.iter().any(is_safetensors);
+    let is_left_out = |name: &str| {
+        if !ends_in(name, "bin") && !name.ends_with(".bin.index.json") {
+            return false;
+        }
+        match SPELLINGS.iter().find(|[bin, _]| is_called(name, bin)) {
+            Some([_, other]) => {
+                let mut safe = names.iter().filter(|name| is_safetensors(name));
+                safe.any(|name| is_called(name, other))
+            }
+            None => has_safetensors && !BESIDE.contains(&name),
+        }
+    };
+    let is_weights = |name: &str| ends_in(name, "safetensors") || ends_in(name, "bin");
+    let is_taken = |name: &str| is_weights(name) || KINDS.iter().any(|kind| ends_in(name, kind));
     let mut wanted: Vec<&str> = names
-        .into_iter()
-        .filter(|name| ends_in(name, weights) || KINDS.iter().any(|kind| ends_in(name, kind)))
-        .filter(|name| !is_index_of_bin(name))
+        .iter()
+        .copied()
+        .filter(|name| is_taken(name) && !is_left_out(name))
         .collect();
     wanted.sort_by_key(|name| match *name {
         name if CONFIGURATIONS.contains(&name) => 2,
-        name if ends_in(name, weights) => 1,
+        name if is_weights(name) => 1,
         _ => 0,
     });
     wanted
@@ -117,6 +154,50 @@ mod tests {
                 "mm_projector.bin"
             ])),
             ["pytorch_model.bin", "mm_projector.bin", "config.json"]
+        );
+    }
+
+    #[test]
+    fn a_projector_beside_an_adapter_is_taken_in_whatever_spelling() {
+        let taken = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            wanted(&names)
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            taken(&[
+                "adapter_config.json",
+                "adapter_model.safetensors",
+                "config.json",
+                "non_lora_trainables.bin"
+            ]),
+            [
+                "adapter_model.safetensors",
+                "non_lora_trainables.bin",
+                "adapter_config.json",
+                "config.json"
+            ]
+        );
+        // What a trainer leaves beside them is no weights, and a projector stands for no model.
+        assert_eq!(
+            taken(&[
+                "adapter_model.bin",
+                "adapter_model.safetensors",
+                "mm_projector.safetensors",
+                "pytorch_model-00001-of-00001.bin",
+                "pytorch_model.bin.index.json",
+                "training_args.bin",
+                "config.json"
+            ]),
+            [
+                "pytorch_model.bin.index.json",
+                "adapter_model.safetensors",
+                "mm_projector.safetensors",
+                "pytorch_model-00001-of-00001.bin",
+                "config.json"
+            ]
         );
     }
 }

@@ -1,4 +1,16 @@
-//! Checks of how tokens are to be chosen, for all commands that have a model talk.
+//! How tokens are to be chosen, for all commands that have a model talk: what cannot be, and what is not done.
+
+use std::path::Path;
+
+use candor_model::generation_config;
+
+/// Says on stderr what the model's makers ask for and is not done.
+pub fn say_what_is_not_applied(folder: &Path) -> anyhow::Result<()> {
+    if let Some(sentence) = generation_config::not_applied(folder)? {
+        eprintln!("{sentence}");
+    }
+    Ok(())
+}
 
 /// Says what cannot be.
 pub fn check(temperature: f64, top_p: f64, max_new_tokens: usize) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use tch::Device;
 
 use super::device::device;
 use super::precision::precision;
+use super::sampling;
 use crate::arguments::ServeArguments;
 
 /// Serves.
@@ -62,6 +63,7 @@ fn open(arguments: &ServeArguments, device: Device) -> anyhow::Result<Models> {
         _ => model.display().to_string(),
     };
     let folder = ModelFolder::find(&model)?.with_pixels(arguments.pixels.bounds());
+    sampling::say_what_is_not_applied(folder.path())?;
     let mut models = Models::new(&name, bundle_of(folder)?);
     if let Some(folder) = adapter {
         models = models.with_adapter(arguments.name.as_ref().unwrap_or(&given), &folder)?;

@@ -98,8 +98,10 @@ fn answer(mut stream: TcpStream, answers: &HashMap<String, Answer>, log: &Mutex<
     let is_whole = to.is_empty();
     let from: usize = from.parse().unwrap();
     let to = to.parse().map_or(content.len(), |to: usize| to + 1);
+    let (_, revision) = path.split_once("/resolve/").unwrap();
+    let (commit, _) = revision.split_once('/').unwrap();
     let headers = format!(
-        "ETag: \"{etag}\"\r\nX-Repo-Commit: c0ffee\r\nContent-Range: bytes {from}-{}/{}\r\n",
+        "ETag: \"{etag}\"\r\nX-Repo-Commit: {commit}\r\nContent-Range: bytes {from}-{}/{}\r\n",
         to - 1,
         content.len()
     );

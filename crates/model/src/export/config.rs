@@ -6,16 +6,16 @@ use candor_data::image::{Fit, ImageProcessor};
 use serde_json::{Map, Value, json};
 use tch::Kind;
 
-use super::reading::{Reading, copy, write_json};
+use super::reading::{Reading, write_json};
 use super::tensors::Tensors;
 use super::{Export, TOWER};
+use crate::generation_config::{GENERATION_CONFIG, eos_token_id};
 use crate::{
     CheckpointFormat, FeatureSelect, LlavaConfig, LlavaKind, ModelConfig, ModelError,
     ProjectorKind, checkpoint_format,
 };
 
 const CONFIG: &str = "config.json";
-const GENERATION: &str = "generation_config.json";
 
 /// Whether the format has words for the model.
 pub(super) fn check(export: &Export, config: &ModelConfig) -> Result<(), ModelError> {
@@ -113,18 +113,18 @@ pub(super) fn write(
         }
     }
     write_json(&folder.join(CONFIG), &config)?;
-    let generation = from.join(GENERATION);
-    if generation.is_file() {
-        return copy(&generation, &folder.join(GENERATION));
+    // What the model's folder has of it is copied with the files that it reads by.
+    if from.join(GENERATION_CONFIG).is_file() {
+        return Ok(());
     }
-    write_json(&folder.join(GENERATION), &special_ids(reading))
+    write_json(&folder.join(GENERATION_CONFIG), &special_ids(reading))
 }
 
 fn special_ids(reading: &Reading) -> Value {
     let tokenizer = &reading.tokenizer;
     json!({
         "bos_token_id": tokenizer.bos,
-        "eos_token_id": tokenizer.eos,
+        "eos_token_id": eos_token_id(tokenizer.ends),
         "pad_token_id": tokenizer.pad,
     })
 }

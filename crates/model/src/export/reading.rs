@@ -154,7 +154,7 @@ pub(super) fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
     Ok(atomic::write(path, format!("{value:#}\n").as_bytes())?)
 }
 
-pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
+fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
     let copied = std::fs::copy(from, to).map(|_| ());
     copied.map_err(ModelError::io("copy", from))
 }

@@ -113,7 +113,7 @@ mod tests {
             max_new_tokens: 1,
             temperature,
             top_p,
-            eos: -1,
+            ends: (-1_i64).into(),
         }
     }
 

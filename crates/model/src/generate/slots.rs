@@ -87,16 +87,33 @@ impl Live {
         }
     }
 
+    /// Makes room for more tokens in a cache that is full. Columns that no row needs any more, since those who were longer
+    /// have left, are dropped. They were masked, and added zeros to what others read; dropped by multiples of [`ROOM`], they
+    /// leave the rest in the same lanes of the processor's vectors, where its sums keep their order.
+    fn make_room(&mut self) {
+        let spare = self.pads.iter().copied().min().unwrap_or(0);
+        let skipped = spare - spare % ROOM;
+        let held = self.cache.len() - skipped;
+        if skipped > 0 {
+            self.cache.drop_first(skipped, held + ROOM);
+            for pad in &mut self.pads {
+                *pad -= skipped;
+            }
+        } else {
+            self.cache.reserve(held + ROOM);
+        }
+        self.readable = self.readable.take().map(|readable| {
+            let shape = [readable.size()[0], 1, 1, ROOM];
+            let more = Tensor::ones(shape, (Kind::Bool, readable.device()));
+            Tensor::cat(&[readable.narrow(3, skipped, held), more], 3)
+        });
+    }
+
     /// Runs one new token of each row, `[rows, 1]`.
     fn step(&mut self, model: &Vlm, adapter: Option<&Adapter>, tokens: &Tensor) {
         let decoder = model.decoder();
         if self.cache.len() == self.cache.capacity() {
-            self.cache.reserve(self.cache.len() + ROOM);
-            self.readable = self.readable.take().map(|readable| {
-                let shape = [readable.size()[0], 1, 1, ROOM];
-                let more = Tensor::ones(shape, (Kind::Bool, readable.device()));
-                Tensor::cat(&[readable, more], 3)
-            });
+            self.make_room();
         }
         let rotary = decoder.rotary(&self.positions);
         let readable = self.readable.as_ref();
@@ -291,4 +308,81 @@ impl<'a> Slots<'a> {
 fn to_host(chosen: &Tensor) -> (Tensor, Vec<f64>) {
     let host = Vec::<f64>::try_from(chosen.flatten(0, 1)).expect("one dimension of f64");
     (chosen.get(0).to_kind(Kind::Int64).unsqueeze(1), host)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tch::Device;
+
+    use super::*;
+    use crate::Bundle;
+
+    const N_TOKENS: usize = 128;
+
+    fn query(ids: [i64; 4]) -> Query {
+        Query {
+            ids: ids.to_vec(),
+            features: None,
+            image: None,
+        }
+    }
+
+    /// The next token of every row.
+    fn next(slots: &mut Slots) -> Vec<i64> {
+        let decoding = Decoding {
+            max_new_tokens: N_TOKENS,
+            temperature: 0.0,
+            top_p: 1.0,
+            ends: (-1_i64).into(),
+        };
+        let chosen = slots.choose(decoding, |_| unreachable!("greedy decoding draws nothing"));
+        chosen.into_iter().map(|(_, token, _)| token).collect()
+    }
+
+    fn len(slots: &Slots) -> i64 {
+        slots.live.as_ref().unwrap().cache.len()
+    }
+
+    #[test]
+    fn columns_of_those_who_have_left_are_not_held_for_the_others() {
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/qwen/folders/published");
+        let bundle = Bundle::open(&folder, Device::Cpu, Kind::Float).unwrap();
+        let (first, second) = (query([10, 11, 12, 13]), query([20, 21, 22, 23]));
+        tch::no_grad(|| {
+            let mut alone = Slots::new(&bundle.model, None, 1, 1);
+            alone.read(&[(&second, 0..1)]);
+            let mut expected = next(&mut alone);
+            while expected.len() < N_TOKENS {
+                alone.go_on(&[0]);
+                expected.extend(next(&mut alone));
+            }
+            assert_eq!(len(&alone), 131);
+
+            let mut slots = Slots::new(&bundle.model, None, 1, 2);
+            slots.read(&[(&first, 0..1)]);
+            for _ in 1..N_TOKENS {
+                next(&mut slots);
+                slots.go_on(&[0]);
+            }
+            assert_eq!(len(&slots), 131);
+            slots.read(&[(&second, 1..2)]);
+            // The last token of the first response, and the first of the second.
+            let mut said = next(&mut slots)[1..].to_vec();
+            slots.go_on(&[1]);
+            let mut longest = len(&slots);
+            loop {
+                said.extend(next(&mut slots));
+                if said.len() == N_TOKENS {
+                    break;
+                }
+                slots.go_on(&[0]);
+                longest = longest.max(len(&slots));
+            }
+            assert!(longest <= 132 + ROOM, "{longest}");
+            assert_eq!(said, expected);
+        });
+    }
 }

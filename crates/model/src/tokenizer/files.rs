@@ -9,7 +9,7 @@ use tokenizers::AddedToken;
 use super::sentencepiece::SentencePiece;
 use super::settings::Settings;
 use super::{IMAGE, Names, PAD, PLACEHOLDERS, Tokenizer, llama, problem};
-use crate::ModelError;
+use crate::{ModelError, generation_config};
 
 /// The largest published ones have 30 MB.
 const BOUND: Bound = Bound {
@@ -29,11 +29,12 @@ impl Tokenizer {
     }
 
     /// Reads the tokenizer of a checkpoint: `tokenizer.json`, or where there is none `tokenizer.model`, with what
-    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` say of it.
+    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` say of it, and with the tokens that
+    /// `generation_config.json` says end an answer.
     ///
     /// # Errors
-    /// There is neither, a file is damaged, the vocabulary lacks a token that the files say begins or ends a text, or
-    /// the `tokenizer.model` is not of LLaMA's kind.
+    /// There is neither, a file is damaged, the vocabulary lacks a token that the files say begins or ends a text or
+    /// an answer, or the `tokenizer.model` is not of LLaMA's kind.
     pub fn open_folder(folder: &Path) -> Result<Self, ModelError> {
         let settings = Settings::read(folder)?;
         let (json, model) = (
@@ -63,7 +64,10 @@ impl Tokenizer {
             pad: settings.pad().unwrap_or(PAD).to_owned(),
             image: placeholder.unwrap_or(IMAGE),
         };
-        Self::new(inner, path, names, lacks_image || settings.images_apart())
+        let images_apart = lacks_image || settings.images_apart();
+        let mut tokenizer = Self::new(inner, path, names, images_apart)?;
+        tokenizer.ends = generation_config::ends(folder, &tokenizer)?;
+        Ok(tokenizer)
     }
 
     /// Writes `tokenizer.json`, and into `tokenizer_config.json` what that leaves open.

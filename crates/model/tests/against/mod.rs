@@ -182,7 +182,7 @@ pub fn greedy(
         max_new_tokens: N_NEW_TOKENS,
         temperature: 0.0,
         top_p: 1.0,
-        eos,
+        ends: eos.into(),
     };
     generate(model, adapter, queries, 1, batch_rows, decoding, |_, _| {
         unreachable!("greedy decoding draws nothing")

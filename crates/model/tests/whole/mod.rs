@@ -41,7 +41,7 @@ pub fn greedy(bundle: &Bundle) -> Decoding {
         max_new_tokens: N_NEW_TOKENS,
         temperature: 0.0,
         top_p: 1.0,
-        eos: bundle.tokenizer.eos,
+        ends: bundle.tokenizer.ends,
     }
 }
 
@@ -109,6 +109,7 @@ pub fn same_after_saving_and_exporting(folder: &Path) {
         let (found, expected) = (again.model.parameters(), bundle.model.parameters());
         assert_eq!(found, expected, "{}", made.display());
         assert_eq!(again.tokenizer.eos, bundle.tokenizer.eos);
+        assert_eq!(again.tokenizer.ends, bundle.tokenizer.ends);
         assert_eq!(again.processor, bundle.processor);
     }
 }

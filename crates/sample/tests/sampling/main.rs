@@ -119,7 +119,7 @@ fn at_a_vanishing_temperature_both_answers_are_greedy() {
             max_new_tokens: 6,
             temperature: 0.0,
             top_p: 1.0,
-            eos: bundle.tokenizer.eos,
+            ends: bundle.tokenizer.ends,
         };
         let greedy = generate(&bundle.model, None, &[query], 1, 1, decoding, |_, _| 0.0).unwrap();
         let text = bundle.tokenizer.decode(&greedy[0].ids).unwrap();

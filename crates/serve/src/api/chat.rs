@@ -50,8 +50,11 @@ impl ChatRequest {
         let known: Vec<&str> = catalogue.names.iter().map(String::as_str).collect();
         let model = known.iter().position(|known| *known == name);
         let model = model.ok_or_else(|| Refusal::no_model(&name, &known))?;
-        let messages = Messages::read(fields.required("messages")?, Speaker::Human)?;
+        let mut messages = Messages::read(fields.required("messages")?, Speaker::Human)?;
         messages.check_words(messages.turns.len(), &catalogue.specials)?;
+        if catalogue.images_first {
+            messages.put_images_first();
+        }
         let most = settings.max_new_tokens as u64;
         let lengths = [
             fields.whole("max_completion_tokens", [1, most])?,
@@ -195,6 +198,7 @@ mod tests {
             names: vec!["base".to_owned(), "honest".to_owned()],
             rewards: Vec::new(),
             specials: vec!["<image>".to_owned(), "<|end|>".to_owned()],
+            images_first: true,
             processor: ImageProcessor::clip(16),
         };
         let mut body = json!({"model": "honest", "messages": [{"role": "user", "content": "Hi"}]});

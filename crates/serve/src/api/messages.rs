@@ -1,7 +1,7 @@
 //! Messages of a request as turns of a conversation.
 //!
-//! A message's images stand before its words, as the models were trained: `<image>` and a new line for each, then the
-//! texts of the message, one a line.
+//! The parts of a message stand in their order, one a line, with `<image>` for each image. A chat template of the model's
+//! own decides what becomes of that order; for the built-in formats, whose models were trained so, images stand first.
 
 use candor_data::{Speaker, Turn};
 use serde_json::Value;
@@ -79,6 +79,16 @@ impl Messages {
         Ok(())
     }
 
+    /// Puts the images of every turn before its words.
+    pub(crate) fn put_images_first(&mut self) {
+        for turn in &mut self.turns {
+            let lines = turn.value.split('\n');
+            let (images, words): (Vec<&str>, Vec<&str>) = lines.partition(|line| *line == IMAGE);
+            let places = format!("{IMAGE}\n").repeat(images.len());
+            turn.value = format!("{places}{}", words.join("\n").trim());
+        }
+    }
+
     fn push(&mut self, mut message: Fields, at: usize) -> Result<(), Refusal> {
         let role_path = message.path("role");
         let role = text(message.required("role")?, &role_path)?;
@@ -88,8 +98,9 @@ impl Messages {
         let content_path = message.path("content");
         let content = message.required("content")?;
         message.end()?;
-        let (texts, images) = parts(content, &content_path)?;
-        let words = texts.join("\n");
+        let parts = parts(content, &content_path)?;
+        let words: Vec<&str> = parts.iter().filter_map(Part::words).collect();
+        let words = words.join("\n");
         if words.contains(IMAGE) {
             let message = format!(
                 "`{content_path}` holds `{IMAGE}`, which stands for an image; leave the word out"
@@ -103,7 +114,7 @@ impl Messages {
                         format!("`{role_path}`: only the first message may be the system's");
                     return Err(Refusal::field(role_path, message));
                 }
-                no_images(&images, &role)?;
+                no_images(&parts, &role)?;
                 self.system = Some(words);
                 return Ok(());
             }
@@ -130,7 +141,7 @@ impl Messages {
             return Err(Refusal::field(role_path, message));
         }
         if speaker == Speaker::Gpt {
-            no_images(&images, &role)?;
+            no_images(&parts, &role)?;
             self.turns.push(Turn::gpt(words.trim()));
             return Ok(());
         }
@@ -138,11 +149,34 @@ impl Messages {
             let message = format!("`{content_path}` has no words; ask something");
             return Err(Refusal::field(content_path, message));
         }
-        let places = format!("{IMAGE}\n").repeat(images.len());
-        self.turns
-            .push(Turn::human(format!("{places}{}", words.trim())));
-        self.images.extend(images);
+        let lines = parts.iter().map(|part| part.words().unwrap_or(IMAGE));
+        let lines: Vec<&str> = lines.collect();
+        self.turns.push(Turn::human(lines.join("\n").trim()));
+        self.images
+            .extend(parts.into_iter().filter_map(Part::image));
         Ok(())
+    }
+}
+
+/// A part of a content.
+enum Part {
+    Words(String),
+    Image(ImageLink),
+}
+
+impl Part {
+    fn words(&self) -> Option<&str> {
+        match self {
+            Self::Words(words) => Some(words),
+            Self::Image(_) => None,
+        }
+    }
+
+    fn image(self) -> Option<ImageLink> {
+        match self {
+            Self::Words(_) => None,
+            Self::Image(image) => Some(image),
+        }
     }
 }
 
@@ -173,24 +207,24 @@ pub(crate) fn is_empty(value: &Value) -> bool {
     value.as_array().is_some_and(Vec::is_empty)
 }
 
-fn no_images(images: &[ImageLink], role: &str) -> Result<(), Refusal> {
-    match images.first() {
-        None => Ok(()),
-        Some(image) => Err(Refusal::field(
-            &image.place,
-            format!("`{}`: only a user shows images, not `{role}`", image.place),
-        )),
+fn no_images(parts: &[Part], role: &str) -> Result<(), Refusal> {
+    for part in parts {
+        if let Part::Image(ImageLink { place, .. }) = part {
+            let message = format!("`{place}`: only a user shows images, not `{role}`");
+            return Err(Refusal::field(place, message));
+        }
     }
+    Ok(())
 }
 
-/// The texts and the images of a content.
-fn parts(content: Value, path: &str) -> Result<(Vec<String>, Vec<ImageLink>), Refusal> {
+/// The parts of a content, in their order.
+fn parts(content: Value, path: &str) -> Result<Vec<Part>, Refusal> {
     let parts = match content {
-        Value::String(text) => return Ok((vec![text], Vec::new())),
+        Value::String(text) => return Ok(vec![Part::Words(text)]),
         Value::Array(parts) => parts,
         other => return Err(expected(path, "text or a list of parts", &other)),
     };
-    let (mut texts, mut images) = (Vec::new(), Vec::new());
+    let mut read = Vec::with_capacity(parts.len());
     for (at, part) in parts.into_iter().enumerate() {
         let mut part = Fields::of(part, format!("{path}[{at}]"))?;
         let kind_path = part.path("type");
@@ -198,7 +232,7 @@ fn parts(content: Value, path: &str) -> Result<(Vec<String>, Vec<ImageLink>), Re
         match kind.as_str() {
             "text" => {
                 let path = part.path("text");
-                texts.push(text(part.required("text")?, &path)?);
+                read.push(Part::Words(text(part.required("text")?, &path)?));
             }
             "image_url" => {
                 let place = part.path("image_url");
@@ -212,7 +246,7 @@ fn parts(content: Value, path: &str) -> Result<(Vec<String>, Vec<ImageLink>), Re
                     "the model sees an image as it was trained to",
                 )?;
                 link.end()?;
-                images.push(ImageLink { place, url });
+                read.push(Part::Image(ImageLink { place, url }));
             }
             _ => {
                 return Err(Refusal::unsupported(
@@ -225,11 +259,15 @@ fn parts(content: Value, path: &str) -> Result<(Vec<String>, Vec<ImageLink>), Re
         }
         part.end()?;
     }
-    Ok((texts, images))
+    Ok(read)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use candor_data::Conversation;
+    use candor_model::Template;
     use serde_json::json;
 
     use super::*;
@@ -240,11 +278,11 @@ mod tests {
     }
 
     #[test]
-    fn images_stand_before_the_words_of_their_message() {
+    fn parts_stay_in_their_order_until_images_are_put_first() {
         let image =
             |name: &str| json!({"type": "image_url", "image_url": {"url": name, "detail": "auto"}});
         let word = |text: &str| json!({"type": "text", "text": text});
-        let read = Messages::read(
+        let mut read = Messages::read(
             json!([
                 {"role": "system", "content": "Be brief."},
                 {"role": "user", "content": [word("Two walls."), image("data:a"), image("data:b"), word("Which is red?")]},
@@ -255,6 +293,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!(read.system.as_deref(), Some("Be brief."));
+        assert_eq!(
+            read.turns[0].value,
+            "Two walls.\n<image>\n<image>\nWhich is red?"
+        );
+        read.put_images_first();
         assert_eq!(
             read.turns,
             [
@@ -276,6 +319,38 @@ mod tests {
                 "messages[3].content[0].image_url.url",
             ]
         );
+    }
+
+    #[test]
+    fn a_template_decides_where_images_stand_among_the_words() {
+        let image = |url: &str| json!({"type": "image_url", "image_url": {"url": url}});
+        let word = |text: &str| json!({"type": "text", "text": text});
+        let content = [
+            word("A:"),
+            image("data:a"),
+            word("B:"),
+            image("data:b"),
+            word("Which is red?"),
+        ];
+        let messages = json!([{"role": "user", "content": content}]);
+        let read = Messages::read(messages, Speaker::Human).unwrap();
+        let conversation = Conversation {
+            id: "x".to_owned(),
+            image: Some("x".to_owned()),
+            turns: read.turns,
+        };
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden");
+        let rendered = |folder: &str| {
+            let template = Template::of_folder(&golden.join(folder)).unwrap();
+            template.render(&conversation).unwrap().text
+        };
+        let seen = "<|vision_start|><|image_pad|><|vision_end|>";
+        let asked = format!("<|im_start|>user\nA:{seen}B:{seen}Which is red?<|im_end|>\n");
+        let qwen = rendered("qwen/folders/published");
+        assert!(qwen.contains(&asked), "{qwen}");
+        let llava = rendered("dialects/hf_published_336");
+        let asked = "USER: <image>\n<image>\nA: B: Which is red? ASSISTANT:";
+        assert!(llava.ends_with(asked), "{llava}");
     }
 
     #[test]

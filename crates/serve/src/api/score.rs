@@ -39,7 +39,7 @@ impl ScoreRequest {
             _ => Refusal::no_model(&name, &known),
         })?;
         let scorer = &catalogue.rewards[reward];
-        let messages = Messages::read(fields.required("messages")?, Speaker::Gpt)?;
+        let mut messages = Messages::read(fields.required("messages")?, Speaker::Gpt)?;
         // The answer, which comes last, is made plain words where it is scored.
         messages.check_words(messages.turns.len() - 1, &scorer.specials)?;
         if messages.system.is_some() {
@@ -54,6 +54,8 @@ impl ScoreRequest {
                 "a reward model is shown at most one image; leave the others out",
             ));
         }
+        // Pairs are trained on so.
+        messages.put_images_first();
         let facts = match fields.take("facts") {
             None => Facts::default(),
             Some(facts) => read_facts(facts)?,

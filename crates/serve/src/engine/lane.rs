@@ -59,7 +59,7 @@ impl<'a> Lane<'a> {
         for ready in batch {
             let rows = self.next..self.next + ready.asked.request.n;
             self.next = rows.end;
-            let (told, query) = Told::new(ready, self.bundle.tokenizer.eos);
+            let (told, query) = Told::new(ready, self.bundle.tokenizer.ends);
             let told = Rc::new(told);
             for (sample, row) in rows.clone().enumerate() {
                 let writing = Writing::new(Rc::clone(&told), sample, &self.bundle.tokenizer);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::http::StatusCode;
 use candor_data::random;
-use candor_model::{Chosen, Decoding, Detokenizer, ModelError, NotFinite, Query, Tokenizer};
+use candor_model::{Chosen, Decoding, Detokenizer, Ends, ModelError, NotFinite, Query, Tokenizer};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::settling::Settling;
@@ -27,7 +27,7 @@ pub(super) struct Told {
 
 impl Told {
     /// What is told of a request, and its prompt. Its place among those who wait is free from now on.
-    pub(super) fn new(ready: Ready, eos: i64) -> (Self, Query) {
+    pub(super) fn new(ready: Ready, ends: Ends) -> (Self, Query) {
         let longest = ready.len();
         let Ready {
             asked,
@@ -38,7 +38,7 @@ impl Told {
             max_new_tokens,
             temperature: asked.request.temperature,
             top_p: asked.request.top_p,
-            eos,
+            ends,
         };
         let told = Self {
             request: asked.request,
@@ -118,7 +118,7 @@ impl<'a> Writing<'a> {
                 .observe(self.told.arrived.elapsed().as_secs_f64());
         }
         self.n_chosen += 1;
-        if chosen.token == self.told.decoding.eos {
+        if self.told.decoding.ends.contains(chosen.token) {
             return self.end(End::Finished, false);
         }
         match self.hear(chosen) {

@@ -26,7 +26,7 @@ fn chat(
         max_new_tokens: n,
         temperature: 0.0,
         top_p: 1.0,
-        eos: bundle.tokenizer.eos,
+        ends: bundle.tokenizer.ends,
     };
     dialogue.ask(ask, decoding, 0, |_| true).unwrap()
 }
@@ -165,7 +165,7 @@ fn a_later_turn_is_answered_as_in_a_conversation() {
         max_new_tokens: 8,
         temperature: 0.0,
         top_p: 1.0,
-        eos: alone.tokenizer.eos,
+        ends: alone.tokenizer.ends,
     };
     let mut dialogue = Dialogue::new(&alone, None, None).unwrap();
     let first = dialogue

@@ -3,42 +3,50 @@
 //! Of it candor takes the tokens that end an answer, which may be more than the one that the template ends a turn with. A
 //! temperature is asked for where answers are; a penalty on repetition is not applied, and that is said.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::ModelError;
 use crate::generate::Ends;
 use crate::tokenizer::read_if_there;
-use crate::{ModelError, Tokenizer};
 
 /// The file.
 pub(crate) const GENERATION_CONFIG: &str = "generation_config.json";
 const CONFIG: &str = "config.json";
 const EOS: &str = "eos_token_id";
 
-/// The tokens that end an answer of the model in a folder: the one that ends a turn, and those that its makers name.
+/// The file of a folder that says which tokens end an answer.
+pub(crate) fn file_of(folder: &Path) -> PathBuf {
+    let path = folder.join(GENERATION_CONFIG);
+    if path.exists() {
+        path
+    } else {
+        folder.join(CONFIG)
+    }
+}
+
+/// The tokens that end an answer of the model in a folder: `eos`, which ends a turn, and those that its makers name. Whether
+/// the vocabulary has them, [`crate::preflight`] asks.
 ///
 /// # Errors
-/// A file is damaged, or names what is no token of the vocabulary, or too many.
-pub(crate) fn ends(folder: &Path, tokenizer: &Tokenizer) -> Result<Ends, ModelError> {
-    let mut path = folder.join(GENERATION_CONFIG);
-    let told = if path.exists() {
-        let mut told: Value = read_if_there(&path)?;
+/// The file is damaged, or names what is no id, or too many.
+pub(crate) fn ends(folder: &Path, eos: i64) -> Result<Ends, ModelError> {
+    let path = file_of(folder);
+    let mut told: Value = read_if_there(&path)?;
+    let told = if path.ends_with(GENERATION_CONFIG) {
         told.get_mut(EOS).map(Value::take)
     } else {
-        path = folder.join(CONFIG);
-        let mut told: Value = read_if_there(&path)?;
         // A single one is often what a class of transformers begins with, and of another vocabulary.
         let places = ["", "/text_config"].map(|part| format!("{part}/{EOS}"));
-        let place = places
-            .iter()
-            .find(|place| told.pointer(place).is_some_and(Value::is_array));
-        place.and_then(|place| told.pointer_mut(place).map(Value::take))
+        let is_list = |place: &&String| told.pointer(place).is_some_and(Value::is_array);
+        let place = places.iter().find(is_list);
+        place.and_then(|place| told.pointer(place).cloned())
     };
     let refuse = |problem: String| ModelError::Config {
         path: path.clone(),
         problem: format!("{EOS}: {problem}"),
-        remedy: "expected ids of tokens of this model's tokenizer; download both files again",
+        remedy: "expected ids of tokens, as transformers writes them; download the file again",
     };
     let told = match told.unwrap_or_default() {
         Value::Null => Vec::new(),
@@ -46,13 +54,12 @@ pub(crate) fn ends(folder: &Path, tokenizer: &Tokenizer) -> Result<Ends, ModelEr
         one => vec![one],
     };
     let id = |value: Value| {
-        let known = value.as_i64().filter(|&id| tokenizer.name_of(id).is_some());
-        known.ok_or_else(|| refuse(format!("{value} is no token of the vocabulary")))
+        let id = value.as_i64().filter(|&id| id >= 0);
+        id.ok_or_else(|| refuse(format!("{value} is no id of a token")))
     };
     let others: Vec<i64> = told.into_iter().map(id).collect::<Result<_, _>>()?;
     let most = Ends::MOST;
-    Ends::of(tokenizer.eos, &others)
-        .ok_or_else(|| refuse(format!("more than {most} tokens end an answer")))
+    Ends::of(eos, &others).ok_or_else(|| refuse(format!("more than {most} tokens end an answer")))
 }
 
 /// The tokens as transformers writes them: one alone, or a list.
@@ -102,11 +109,7 @@ mod tests {
     fn told(file: &str, json: &str) -> Result<Vec<i64>, String> {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(file), json).unwrap();
-        let texts = (0..20).map(|_| "There is a red dog.".to_owned());
-        let tokenizer = Tokenizer::train(texts, 300).unwrap();
-        // `<pad>`, `<s>`, `</s>` and `<image>` have the first ids.
-        assert_eq!(tokenizer.eos, 2);
-        let ends = ends(dir.path(), &tokenizer).map_err(|error| error.to_string())?;
+        let ends = ends(dir.path(), 2).map_err(|error| error.to_string())?;
         Ok(ends.ids())
     }
 
@@ -127,9 +130,9 @@ mod tests {
     #[test]
     fn what_cannot_end_an_answer_is_refused() {
         for (json, words) in [
-            (r#"{"eos_token_id": [2, 100000]}"#, "100000 is no token"),
-            (r#"{"eos_token_id": -1}"#, "-1 is no token"),
-            (r#"{"eos_token_id": "</s>"}"#, "\"</s>\" is no token"),
+            (r#"{"eos_token_id": [2, 0.5]}"#, "0.5 is no id"),
+            (r#"{"eos_token_id": -1}"#, "-1 is no id"),
+            (r#"{"eos_token_id": "</s>"}"#, "\"</s>\" is no id"),
             (
                 r#"{"eos_token_id": [10, 11, 12, 13, 14, 15, 16, 17]}"#,
                 "more than 8 tokens",

@@ -14,7 +14,10 @@ use crate::llama::decoder::HEAD;
 use crate::mismatch::Mismatches;
 use crate::tensor_specs::tensor_specs;
 use crate::tokenizer::{BOS, read_if_there};
-use crate::{FeatureSelect, LlavaKind, ModelConfig, ModelError, QwenConfig, Reading, Template};
+use crate::{
+    FeatureSelect, LlavaKind, ModelConfig, ModelError, QwenConfig, Reading, Template,
+    generation_config,
+};
 
 mod example;
 
@@ -128,7 +131,7 @@ impl Report<'_> {
         });
     }
 
-    /// Every id has a row in the embedding, and the image's id is one.
+    /// Every id has a row in the embedding, and those of the image and of the ends of an answer are some.
     fn vocabulary(&mut self, reading: &Reading) {
         let (config, tokenizer) = (reading.config(), &reading.tokenizer);
         let (rows, ids) = (config.text().vocab_size, tokenizer.n_embedded() as i64);
@@ -149,6 +152,13 @@ impl Report<'_> {
                 tokenizer.image
             );
             self.add("config.json", found, remedy);
+        }
+        let mut ends = tokenizer.ends.ids().into_iter();
+        if let Some(unknown) = ends.find(|&id| tokenizer.name_of(id).is_none()) {
+            let found = format!(
+                "token {unknown} is to end an answer (eos_token_id), but the tokenizer has no such token"
+            );
+            self.add(generation_config::file_of(self.folder), found, remedy);
         }
     }
 

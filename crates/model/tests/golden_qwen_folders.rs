@@ -216,10 +216,11 @@ type Mismatch = (
 );
 
 const CONFIG: &str = "config.json";
+const GENERATION: &str = "generation_config.json";
 const IMAGES: &str = "preprocessor_config.json";
 const PROCESSOR: &str = "processor_config.json";
 #[rustfmt::skip] // A table, a case a line.
-const MISFITS: [Mismatch; 20] = [
+const MISFITS: [Mismatch; 21] = [
     ("published", CONFIG, "/vision_config/patch_size", "16", &["patches of 14 pixels", "takes 16"]),
     ("published", CONFIG, "/vision_config/out_hidden_size", "32", &["width 32", "24"]),
     ("published", CONFIG, "/vision_config/window_size", "14", &["window_size", "14", "less than a token's side"]),
@@ -227,6 +228,7 @@ const MISFITS: [Mismatch; 20] = [
     ("published", CONFIG, "/rope_scaling/type", "\"yarn\"", &["yarn"]),
     ("published", CONFIG, "/image_token_id", "7", &["image_token_id is 7", "<|image_pad|>"]),
     ("published", CONFIG, "/vision_end_token_id", "9", &["vision_end_token_id is 9", "token 300 beside an image"]),
+    ("published", GENERATION, "/eos_token_id/1", "5000", &[GENERATION, "token 5000 is to end an answer"]),
     ("published", IMAGES, "/merge_size", "4", &["4 to a token's side"]),
     ("published", IMAGES, "/temporal_patch_size", "1", &["and 1 one after another", "takes 14, 2 and 2"]),
     ("current", CONFIG, "/vision_config/spatial_merge_size", "4", &["takes 14, 4 and 2", "mlp.0.weight"]),

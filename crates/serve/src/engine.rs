@@ -215,13 +215,14 @@ impl<'a> Engine<'a> {
     fn prepare(&self, mut asked: Asked) -> Result<Ready, (UnboundedSender<Event>, Refusal)> {
         let bundle = &self.models.bundle;
         let messages = &asked.request.messages;
-        let images = std::mem::take(&mut asked.images);
+        let (images, memory) = (std::mem::take(&mut asked.images), asked.memory.take());
         let template = match &messages.system {
             Some(system) => bundle.template.clone().with_system(system),
             None => Ok(bundle.template.clone()),
         };
         let query = template
             .and_then(|template| conversation_query(bundle, &template, &messages.turns, images));
+        drop(memory);
         match query {
             Ok(query) => {
                 let room = bundle.model.n_positions() - query.ids.len();
@@ -244,6 +245,7 @@ impl<'a> Engine<'a> {
             reward,
             turns,
             image,
+            memory,
             facts,
             listener,
             place,
@@ -258,6 +260,7 @@ impl<'a> Engine<'a> {
             turns,
         };
         let features = ImageFeatures::of_shown(bundle, image.into_iter().collect());
+        drop(memory);
         let judged = Judged {
             id: SCORED,
             conversation: &conversation,

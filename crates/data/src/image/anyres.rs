@@ -139,6 +139,29 @@ impl AnyresProcessor {
         }
     }
 
+    /// Bytes of all that is made of an image which is brought to this resolution.
+    fn bytes_at(&self, best: ImageSize) -> usize {
+        let view = 3 * self.side as usize * self.side as usize;
+        let n_whole = match self.class {
+            AnyresClass::Next => 1,
+            // The second is for a text with several images.
+            AnyresClass::Onevision => 2,
+        };
+        3 * best.n_pixels() + n_whole * view
+    }
+
+    /// Bytes of all that is made of an image of this size.
+    pub(super) fn fitted_bytes(&self, image: ImageSize) -> usize {
+        self.bytes_at(self.pinpoints.best(image))
+    }
+
+    /// The same of the image of which most is made.
+    pub(super) fn most_fitted_bytes(&self) -> usize {
+        let sizes = self.pinpoints.0.iter();
+        let bytes = sizes.map(|&[height, width]| self.bytes_at(ImageSize { width, height }));
+        bytes.max().unwrap_or(0)
+    }
+
     pub(super) fn fit_among(&self, image: &RgbImage) -> Option<Fitted> {
         let square = SquareProcessor {
             side: self.side,

@@ -71,6 +71,13 @@ impl NativeProcessor {
         })
     }
 
+    /// Pixels of the largest fitted image.
+    pub(super) fn most_pixels(&self) -> usize {
+        let token = self.token_side() as usize;
+        // An image that is one token high has no bound but its shape.
+        (self.max_pixels as usize).max(LARGEST_RATIO as usize * token * token)
+    }
+
     pub(super) fn fit(&self, image: &RgbImage) -> Result<Fitted, Misshapen> {
         let ImageSize { width, height } = self.size_of(ImageSize::of(image))?;
         Ok(Fitted::of(&bicubic(image, width, height)))

@@ -151,6 +151,27 @@ impl ImageProcessor {
         }
     }
 
+    /// Bytes of all that [`ImageProcessor::fit`] and [`ImageProcessor::fit_among`] make of an image of this size.
+    ///
+    /// # Errors
+    /// As [`ImageProcessor::size_of`].
+    pub fn fitted_bytes(&self, image: ImageSize) -> Result<usize, Misshapen> {
+        Ok(match self {
+            Self::Square(_) | Self::Native(_) => 3 * self.size_of(image)?.n_pixels(),
+            Self::Anyres(anyres) => anyres.fitted_bytes(image),
+        })
+    }
+
+    /// The same of an image whose size is not known: of the one of which most is made.
+    #[must_use]
+    pub fn most_fitted_bytes(&self) -> usize {
+        match self {
+            Self::Square(square) => 3 * square.size().n_pixels(),
+            Self::Native(native) => 3 * native.most_pixels(),
+            Self::Anyres(anyres) => anyres.most_fitted_bytes(),
+        }
+    }
+
     /// Brings an image to the size that the tower takes.
     ///
     /// # Errors
@@ -207,6 +228,48 @@ impl ImageProcessor {
             Self::Square(square) => &square.colours,
             Self::Native(native) => &native.colours,
             Self::Anyres(anyres) => &anyres.colours,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Pinpoints;
+
+    #[test]
+    fn what_an_image_takes_is_known_from_its_size() {
+        let native = NativeProcessor {
+            patch_size: 2,
+            merge_size: 2,
+            temporal_patch_size: 2,
+            min_pixels: 16,
+            max_pixels: 900,
+            colours: Colours::CLIP,
+        };
+        let anyres = |class| {
+            ImageProcessor::Anyres(AnyresProcessor {
+                side: 8,
+                pinpoints: Pinpoints::new(vec![[8, 16], [16, 16]]),
+                colours: Colours::CLIP,
+                class,
+            })
+        };
+        let image = RgbImage::new(40, 20);
+        // A square; 40 by 20 pixels; two tiles of 8 by 8 and a view of the whole; and besides a view among several.
+        for (processor, bytes) in [
+            (ImageProcessor::clip(16), 3 * 256),
+            (ImageProcessor::Native(native), 3 * 800),
+            (anyres(AnyresClass::Next), 3 * (128 + 64)),
+            (anyres(AnyresClass::Onevision), 3 * (128 + 2 * 64)),
+        ] {
+            let alone = processor.fit(&image).unwrap();
+            let among = processor.fit_among(&image);
+            let made = alone.bytes.len() + among.map_or(0, |among| among.bytes.len());
+            assert_eq!(made, bytes);
+            let size = ImageSize::of(&image);
+            assert_eq!(processor.fitted_bytes(size).unwrap(), bytes);
+            assert!(processor.most_fitted_bytes() >= bytes);
         }
     }
 }

@@ -33,8 +33,8 @@ impl Tokenizer {
     /// `generation_config.json` says end an answer.
     ///
     /// # Errors
-    /// There is neither, a file is damaged, the vocabulary lacks a token that the files say begins or ends a text or
-    /// an answer, or the `tokenizer.model` is not of LLaMA's kind.
+    /// There is neither, a file is damaged, the vocabulary lacks a token that the files say begins or ends a text, or
+    /// the `tokenizer.model` is not of LLaMA's kind.
     pub fn open_folder(folder: &Path) -> Result<Self, ModelError> {
         let settings = Settings::read(folder)?;
         let (json, model) = (
@@ -66,7 +66,7 @@ impl Tokenizer {
         };
         let images_apart = lacks_image || settings.images_apart();
         let mut tokenizer = Self::new(inner, path, names, images_apart)?;
-        tokenizer.ends = generation_config::ends(folder, &tokenizer)?;
+        tokenizer.ends = generation_config::ends(folder, tokenizer.eos)?;
         Ok(tokenizer)
     }
 

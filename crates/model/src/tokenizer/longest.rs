@@ -10,8 +10,8 @@ impl Tokenizer {
     /// Bytes of the longest text that may come to `n_tokens` tokens; nothing where a token may stand for any number of
     /// characters, or some come to no token.
     pub(crate) fn most_bytes(&self, n_tokens: usize) -> Option<usize> {
-        let longest = (*self.longest.get_or_init(|| self.longest()))?;
-        n_tokens.checked_mul(longest)
+        let longest = *self.longest.get_or_init(|| self.longest());
+        n_tokens.checked_mul(longest?)
     }
 
     /// Bytes of a text that one token stands for at most.

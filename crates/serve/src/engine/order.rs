@@ -65,6 +65,8 @@ pub(crate) struct Asked {
     pub request: ChatRequest,
     /// Those of the request's messages.
     pub images: Vec<ShownImage>,
+    /// The memory that they take while they wait.
+    pub memory: Option<OwnedSemaphorePermit>,
     pub seed: u64,
     pub arrived: Instant,
     /// Closed when nobody listens.
@@ -81,6 +83,8 @@ pub(crate) struct Scored {
     /// The conversation, which ends in the answer.
     pub turns: Vec<Turn>,
     pub image: Option<ShownImage>,
+    /// The memory that it takes while it waits.
+    pub memory: Option<OwnedSemaphorePermit>,
     pub facts: Facts,
     pub listener: oneshot::Sender<Result<Score, Refusal>>,
     /// Its place among those who wait.

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::images::Loaded;
 use super::{App, body};
 use crate::api::chat::ChatRequest;
 use crate::api::chunks::{Answer, Head, Usage};
@@ -68,7 +69,7 @@ async fn begin(app: &App, client: Client, request: Request) -> Result<Begun, Ref
     let place = place(app)?;
     // As they were sent they are most of the request, which stays until its last answer ends.
     let links = std::mem::take(&mut request.messages.images);
-    let images = app.images.load(&links, None).await?;
+    let Loaded { images, memory } = app.images.load(&links, None).await?;
     drop(links);
     drop(permit);
     let seed = request.seed.unwrap_or_else(|| {
@@ -98,6 +99,7 @@ async fn begin(app: &App, client: Client, request: Request) -> Result<Begun, Ref
         client,
         request,
         images,
+        memory,
         seed,
         arrived,
         listener,

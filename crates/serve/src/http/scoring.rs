@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::answering::place;
+use super::images::Loaded;
 use super::{App, body};
 use crate::api::refusal::Refusal;
 use crate::api::score::{self, ScoreRequest};
@@ -35,7 +36,7 @@ async fn scored(app: &App, client: Client, request: Request) -> Result<Value, Re
     } = ScoreRequest::read(value, &app.catalogue)?;
     let place = place(app)?;
     let scorer = &app.catalogue.rewards[reward];
-    let images = app
+    let Loaded { images, memory } = app
         .images
         .load(&messages.images, scorer.processor.as_ref())
         .await?;
@@ -47,6 +48,7 @@ async fn scored(app: &App, client: Client, request: Request) -> Result<Value, Re
         reward,
         turns: messages.turns,
         image: images.into_iter().next(),
+        memory,
         facts,
         listener,
         place,

@@ -142,7 +142,8 @@ fn compared(
             turns: row.turns.clone(),
         };
         let field = format!("output_{}", side.index() + 1);
-        answered(conversation, &row.outputs[side.index()], field, rules)
+        let answer = &row.outputs[side.index()];
+        answered(conversation, answer, side == preferred, field, rules)
     };
     let (chosen, rejected) = (of_side(preferred)?, of_side(preferred.other())?);
     if chosen.prompt() != rejected.prompt() {
@@ -189,7 +190,8 @@ fn rated(row: RatedAnswer, rules: SampleRules<'_>) -> Result<Row, RowFault> {
         image: row.image.clone(),
         turns: row.turns,
     };
-    let read = answered(conversation, &row.answer, "completion".to_owned(), rules)?;
+    let (field, is_good) = ("completion".to_owned(), row.is_desirable);
+    let read = answered(conversation, &row.answer, is_good, field, rules)?;
     let answers = Answers::rated(&row.id, read.prompt(), read.answer(), row.image)?;
     let judged = Judged::Rated {
         answer: row.answer,
@@ -202,12 +204,16 @@ fn rated(row: RatedAnswer, rules: SampleRules<'_>) -> Result<Row, RowFault> {
 fn answered(
     mut conversation: Conversation,
     answer: &str,
+    is_good: bool,
     field: String,
     rules: SampleRules<'_>,
 ) -> Result<Answered, RowFault> {
-    // The token that ends it is left of a blank one, and silence would be learned.
-    if answer.trim().is_empty() {
-        let (found, remedy) = ("the answer is blank", "write the answer, or remove the row");
+    // The token that ends it is left of a blank one: from a good one silence would be learned, from a bad one it is unlearned.
+    if is_good && answer.trim().is_empty() {
+        let (found, remedy) = (
+            "the better answer is blank",
+            "write the answer, or remove the row",
+        );
         return Err(RowFault::new(Reason::EmptyAnswer, field, found, remedy));
     }
     conversation.turns.push(Turn::gpt(answer));

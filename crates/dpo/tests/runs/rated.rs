@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use candor_data::formats::preference;
-use candor_data::preference::Verdict;
+use candor_data::preference::{Side, Verdict};
 use candor_dpo::{DpoError, DpoRecipe};
 use candor_run::Outcome;
 use serde_json::{Value, json};
@@ -108,7 +108,7 @@ fn labels_are_learned_and_the_figures_are_those_of_the_formula() {
 }
 
 #[test]
-fn a_blank_answer_is_refused_by_itself_and_in_a_comparison() {
+fn a_blank_answer_is_refused_where_it_is_the_good_one() {
     let folder = prepared();
     let path = folder.path();
     write_rated(path, |_| true);
@@ -122,15 +122,24 @@ fn a_blank_answer_is_refused_by_itself_and_in_a_comparison() {
         .to_string();
 
     let file = path.join("preferences.json");
-    let mut rows = preference::read(&file).unwrap();
-    rows[3].outputs[0].clear();
-    preference::write(&file, &rows).unwrap();
+    let rows = preference::read(&file).unwrap();
+    let better = rows[3].preferred().unwrap();
+    let blank = |side: Side| {
+        let mut rows = rows.clone();
+        rows[3].outputs[side.index()].clear();
+        preference::write(&file, &rows).unwrap();
+    };
+    blank(better);
     let message = run(path, "dpo", &[]).unwrap_err().to_string();
-    for (message, field) in [(message_of_rated, "`completion`"), (message, "`output_1`")] {
-        for part in [field, "the answer is blank"] {
+    let field = format!("`output_{}`", better.index() + 1);
+    for (message, field) in [(message_of_rated, "`completion`"), (message, &field)] {
+        for part in [field, "the better answer is blank"] {
             assert!(message.contains(part), "{part} is not in: {message}");
         }
     }
+    // From the other it is learned not to be silent.
+    blank(better.other());
+    run(path, "dpo", &["run.steps=1"]).unwrap();
 }
 
 /// An answer by itself has the log-probability that it has beside another.

@@ -56,7 +56,7 @@ fn good_and_bad_answers_are_told_apart_by_the_sign_of_their_score() {
         assert_eq!(outcome.unwrap(), Outcome::Finished);
         path.join(out)
     };
-    let out = run("rated", &["run.steps=32"]);
+    let out = run("rated", &["run.steps=64"]);
     let metrics = lines(&out.join("metrics.jsonl"));
     let first = metrics[0]["loss"].as_f64().unwrap();
     // Every score is 0 at first, and every answer as likely good as bad.

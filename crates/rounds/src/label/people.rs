@@ -39,8 +39,8 @@ pub(super) fn said(answers: Answers<'_>) -> Result<Labels, RoundsError> {
         for output in &row.outputs {
             let text = output.trim().to_owned();
             let answer = (row.image.clone(), row.turns.clone(), text);
-            if let Some(finished) = sampled.get(&answer) {
-                is_whole &= finished;
+            if let Some(whole) = sampled.get(&answer) {
+                is_whole &= whole;
                 continue;
             }
             return Err(RoundsError::Unfit {

@@ -28,6 +28,15 @@ pub fn stream(seed: u64, purpose: &str, indices: &[u64]) -> Stream {
     Stream::from_seed(hash.finalize().into())
 }
 
+/// An index for a name, for the address of a choice about what has the name: the first eight bytes of its SHA-256, the lowest
+/// first.
+#[must_use]
+pub fn index(name: &str) -> u64 {
+    let hash = Sha256::digest(name.as_bytes());
+    let bytes = hash[..8].iter().rev();
+    bytes.fold(0, |index, &byte| index << 8 | u64::from(byte))
+}
+
 /// One uniform number in `[0, 1)` at `(seed, purpose, indices)`, with 53 random bits.
 #[must_use]
 pub fn uniform(seed: u64, purpose: &str, indices: &[u64]) -> f64 {

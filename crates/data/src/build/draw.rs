@@ -1,22 +1,11 @@
 //! Which rows are taken: those whose draws are lowest. A draw is a function of the seed, what it is for, and the row's own id,
 //! so a row that is added elsewhere changes no other row's draw.
 
-use sha2::{Digest as _, Sha256};
-
 use crate::random;
-
-/// A number for a text, for the address of a draw: the first eight bytes of its SHA-256, the lowest first.
-fn index(text: &str) -> u64 {
-    let hash = Sha256::digest(text.as_bytes());
-    hash[..8]
-        .iter()
-        .rev()
-        .fold(0, |number, &byte| number << 8 | u64::from(byte))
-}
 
 /// The draw for `text`, uniform in `[0, 1)`.
 pub(super) fn draw(seed: u64, purpose: &str, text: &str) -> f64 {
-    random::uniform(seed, purpose, &[index(text)])
+    random::uniform(seed, purpose, &[random::index(text)])
 }
 
 /// The positions of the `n` texts with the lowest draws, in order; of equal draws the earlier counts as lower.

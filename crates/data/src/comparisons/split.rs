@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use rand::RngExt as _;
-use sha2::{Digest as _, Sha256};
 
 use crate::random;
 
@@ -65,13 +64,7 @@ pub(crate) fn by_image(
 
 /// Where an image stands in the order.
 fn place(seed: u64, image: &str) -> u64 {
-    let name = Sha256::digest(image);
-    let number = |bytes: &[u8]| {
-        let digits = bytes.iter().map(|&byte| u64::from(byte));
-        digits.fold(0_u64, |number, digit| (number << 8) | digit)
-    };
-    let name: Vec<u64> = name.chunks_exact(8).map(number).collect();
-    random::stream(seed, "reward.split", &name).random()
+    random::stream(seed, "reward.split", &[random::index(image)]).random()
 }
 
 #[cfg(test)]

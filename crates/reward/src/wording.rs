@@ -13,7 +13,6 @@ use candor_model::shared::ReadAt;
 use candor_model::{Template, plain_words};
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::RewardError;
 use crate::prompt::RewardPrompt;
@@ -161,7 +160,7 @@ impl Wording {
             });
         }
         if let CaptionOrder::Shuffled { seed } = self.caption_order {
-            let address = number_of(item.id);
+            let address = random::index(item.id);
             lines.shuffle(&mut random::stream(seed, "reward.captions", &[address]));
         }
         Ok(lines)
@@ -186,14 +185,6 @@ pub fn fact_lines(facts: &Facts) -> Vec<String> {
         .correct_option
         .map(|choice| format!("The correct option is {}.", choice.letter()));
     sentences.chain(option).collect()
-}
-
-/// A number for a name; equal names have equal numbers.
-fn number_of(name: &str) -> u64 {
-    let hash = Sha256::digest(name.as_bytes());
-    let mut first = [0; 8];
-    first.copy_from_slice(&hash[..8]);
-    u64::from_le_bytes(first)
 }
 
 #[cfg(test)]

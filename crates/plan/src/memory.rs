@@ -1,7 +1,7 @@
 //! How much memory a model takes, by formula.
 //!
 //! `E` is the size of a number of the arithmetic: 4 bytes in f32, 2 in bf16, int8 and nf4. `d` is the decoder's width,
-//! `k` that of its keys, `f` that of its MLP, `L` its blocks, `V` its words. Everything is for one device, which holds
+//! `k` that of its keys, `q` that of its queries, `f` that of its MLP, `L` its blocks, `V` its words. Everything is for one device, which holds
 //! the whole model, but where ranks share out the weights of its blocks.
 //!
 //! | what | bytes |
@@ -18,7 +18,8 @@
 //! | keys and values | `2 · E · L · k` for a token of a sequence that is being written |
 //! | a block going forward | `E · (8 d + 4 f)` a token |
 //! | a block kept for the backward pass | `E · (9 d + 2 k + 4 f)` a token; below f32 also 4 for each of the `2 d` inputs of norms and of the inputs of adapted layers |
-//! | of such a block, the keys and values that answers to one beginning read, copied for each (`reward`, `dpo`) | `2 · E · k` a token, and again for each token of the beginning and answer after the first |
+//! | of such a block, the keys and values that answers to one beginning read, copied for each (`reward`, `dpo`) | `2 · E · q` a token, and again for each token of the beginning and answer after the first |
+//! | of such a block in f32, keys and values that several heads read (`k < q`), repeated for attention where no answers are read so | `2 · E · q` a token |
 //! | what a tower adds after the decoder's first layers (`DeepStack`) | `E · d` a token for each of these layers |
 //! | logits of a trained token | `16 V`; of PPO, which also has their entropy, `24 V` |
 //! | logits of a token whose log-probability is read without gradients | `(E + 8) V` |
@@ -28,11 +29,8 @@
 //! program itself takes [`PROGRAM`].
 //!
 //! These are upper bounds of what candor asks for, and allocators need some more. `docs/performance.md` has
-//! measurements beside them. They are no bounds where several heads read one head of keys and values (`k < d`) and an NVIDIA GPU has
-//! no attention in one pass for that: under a mask, as answers of `reward` and `dpo` read, and in f32 wherever a stage trains. libtorch's
-//! flash attention refuses masks and f32, its memory-efficient one such heads, and cuDNN's is switched off
-//! (`candor_torch_ext::libtorch`). The plain one repeats keys and values for all heads and holds scores, both in f32, with each
-//! block that is kept; plans of `reward` and `dpo` note it.
+//! measurements beside them. Keys and values that several heads read are repeated on GPUs alone (`candor_model`'s attention), which is
+//! counted on every device.
 
 use candor_data::image::ImageSize;
 use candor_model::{
@@ -317,6 +315,23 @@ impl<'a> Budget<'a> {
         n_layers as u64 * d * self.e()
     }
 
+    /// The width of the queries of all heads together.
+    fn queries(&self) -> u64 {
+        let c = self.config.decoder_sizes();
+        (c.n_heads * c.head_width) as u64
+    }
+
+    /// Tokens of a pass whose keys and values attention reads in a copy.
+    fn n_repeated(&self, pass: Pass) -> u64 {
+        let [_, k, ..] = self.text();
+        let repeats = self.precision == BasePrecision::F32 && k < self.queries();
+        if pass.n_copied == 0 && repeats {
+            pass.n_tokens
+        } else {
+            pass.n_copied
+        }
+    }
+
     /// A training pass; `lora` is the adapter that is trained, if the base is not.
     #[must_use]
     pub fn training(&self, pass: Pass, lora: Option<&LoraConfig>, logit_bytes: u64) -> u64 {
@@ -341,7 +356,7 @@ impl<'a> Budget<'a> {
             }
         };
         let of_token = inputs * d * self.e() + whole * kept + self.deep();
-        let copied = whole * pass.n_copied * 2 * self.e() * k;
+        let copied = whole * self.n_repeated(pass) * 2 * self.e() * self.queries();
         let logits = pass.n_targets * self.n_words() * logit_bytes;
         let seeing = if lora.is_some_and(|lora| lora.with_tower) {
             self.seeing(pass.n_images)

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::image::PixelBounds;
-use candor_model::{Activations, LoraConfig, ModelConfig, Reading};
+use candor_model::{LoraConfig, ModelConfig, Reading};
 use candor_run::Workload;
-use candor_train::{BasePrecision, DeviceChoice, FeaturePlace, SEEN_ANEW};
+use candor_train::{BasePrecision, FeaturePlace, SEEN_ANEW};
 
 use super::Plan;
 use super::bound::Bound;
@@ -80,29 +80,6 @@ pub(super) fn known_lora(made: &Made, folder: &Path, plan: &mut Plan) -> LoraCon
         ));
     }
     lora
-}
-
-/// A note that memory is no bound where answers are read under a mask, blocks are kept, and a GPU's attention is the plain one: that holds
-/// more than is counted ([`crate::memory`]).
-pub(super) fn note_attention(
-    config: &ModelConfig,
-    device: DeviceChoice,
-    activations: Activations,
-    plan: &mut Plan,
-) {
-    let c = config.decoder_sizes();
-    let n_kept = match activations {
-        Activations::Keep => c.n_blocks,
-        Activations::Recompute => 0,
-        Activations::RecomputeFirst(n) => c.n_blocks - n as i64,
-    };
-    if n_kept > 0 && c.n_kv_heads < c.n_heads && device != DeviceChoice::Cpu {
-        plan.note(format!(
-            "memory is no bound on a GPU: {} heads read {} of keys and values under a mask, for which it has no attention in one pass, and each \
-             of the {n_kept} blocks that are kept holds scores besides (docs/use.md, \"Memory, by formula\")",
-            c.n_heads, c.n_kv_heads
-        ));
-    }
 }
 
 pub(super) fn longest(workload: Option<&Workload>, bound: u64) -> u64 {

@@ -10,7 +10,7 @@ use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
 use candor_train::{BasePrecision, Judgements, Length, LoraStart, PassSize, Shard};
 
 use super::known::{
-    budget, counted, features, images_of_a_row, known_lora, longest, model, note_attention, targets,
+    budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
 };
 use super::made::{Judge, Made};
 use super::of_ranks::OfRanks;
@@ -192,8 +192,6 @@ pub(crate) fn reward(
     let kept = (budget, lora.with_tower);
     let place = &recipe.session.features;
     let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
-    let device = recipe.session.device;
-    note_attention(budget.config, device, recipe.activations, &mut plan);
     plan.memory = Some(Memory {
         // The best adapter so far is kept beside the one that is trained.
         weights_bytes: budget.weights() + 2 * trained.bytes,
@@ -284,8 +282,6 @@ pub(crate) fn dpo(
     let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
     let place = &recipe.session.features;
     let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
-    let device = recipe.session.device;
-    note_attention(budget.config, device, recipe.activations, &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
         trained_bytes: held.bytes,

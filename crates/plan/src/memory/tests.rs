@@ -136,7 +136,7 @@ fn what_a_tower_adds_to_the_decoder_is_counted() {
     assert_eq!(forward(&with), 10 * 2 * (8 * 4096 + 4 * 12_288 + 3 * 4096));
 }
 
-/// 28 blocks of a Qwen2.5-VL 7B have four heads of keys and values, 128 wide, in 2 bytes. Two answers of 100 tokens to a beginning of 800
+/// 28 blocks of a Qwen2.5-VL 7B have 28 heads, 128 wide, in 2 bytes, for each of which keys and values are repeated. Two answers of 100 tokens to a beginning of 800
 /// are two sequences of 900.
 #[test]
 fn what_answers_read_is_copied_in_each_block_that_is_held() {
@@ -165,7 +165,7 @@ fn what_answers_read_is_copied_in_each_block_that_is_held() {
         (Activations::RecomputeFirst(28), 1),
     ] {
         let more = bytes(1800, activations) - bytes(0, activations);
-        assert_eq!(more, n_held * 1800 * 2 * (4 * 128) * 2, "{activations:?}");
+        assert_eq!(more, n_held * 1800 * 2 * (28 * 128) * 2, "{activations:?}");
     }
 }
 

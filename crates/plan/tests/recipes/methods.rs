@@ -149,37 +149,6 @@ fn what_answers_read_is_planned_for_each() {
     }
 }
 
-/// A Qwen2.5-VL 7B has 28 blocks of 28 heads, which read 4 of keys and values; a LLaVA has as many of these as of others.
-#[test]
-fn plans_of_answers_say_where_memory_is_no_bound() {
-    let mut planner = Planner::default();
-    chain(&mut planner, "llava-7b-224");
-    let keep = "model.activations=\"keep\"";
-    let cases: [(&str, &[&str], Option<&str>); 6] = [
-        ("qwen2.5-vl-7b", &[keep], Some("28")),
-        ("qwen2.5-vl-7b", &["model.recompute_blocks=20"], Some("8")),
-        ("qwen2.5-vl-7b", &["model.recompute_blocks=28"], None),
-        ("qwen2.5-vl-7b", &[], None),
-        ("qwen2.5-vl-7b", &[keep, "run.device=\"cpu\""], None),
-        ("llava-7b-224", &[keep], None),
-    ];
-    for stage in ["3-reward.toml", "dpo/4-dpo.toml"] {
-        for (model, sets, n_kept) in cases {
-            let recipe = root().join("recipes").join(model).join(stage);
-            let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
-            let notes = plan(&mut planner, &recipe, &sets).notes;
-            let said = notes.iter().find(|note| note.contains("no bound"));
-            assert_eq!(said.is_some(), n_kept.is_some(), "{model}/{stage} {sets:?}");
-            if let (Some(said), Some(n_kept)) = (said, n_kept) {
-                let of_blocks = format!("each of the {n_kept} blocks that are kept");
-                for words in ["28 heads read 4 of keys and values", &of_blocks] {
-                    assert!(said.contains(words), "{words}: {said}");
-                }
-            }
-        }
-    }
-}
-
 /// A LLaVA-NeXT takes an image as five of 576 patches, the LLaVA that judges it as one of 256.
 #[test]
 fn images_are_encoded_by_the_policys_tower_as_well_as_by_the_judges() {

@@ -59,8 +59,7 @@ fn reward_models_of_shipped_recipes_have_room_for_the_answers_of_stage_5() {
     }
 }
 
-/// The public prompts are about COCO's train2017, and name its images as its own files do: `000000000009.jpg`. In the files of 2014 an
-/// image has the name of its set before the number, and a part of these images is in that of val2014.
+/// The public prompts are about COCO's train2017, a part of whose images is of val2014: the files of train2014 lack them.
 #[test]
 fn rules_look_for_objects_in_the_files_that_have_the_images_of_their_prompts() {
     let rules = open("llava-7b-224/grpo/5-rules.toml", &[]).unwrap();

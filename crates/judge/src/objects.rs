@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use candor_data::formats::coco;
 use candor_data::formats::text::{self, Format};
+use candor_data::image_key::coco_number;
 
 use crate::JudgeError;
 use crate::double_words;
@@ -155,6 +156,8 @@ pub(crate) fn present(
 #[derive(Debug)]
 pub(crate) struct Annotations {
     present: BTreeMap<String, BTreeSet<String>>,
+    /// The file names of COCO's images by their numbers: sets name them with folders, or with the name of a set before the number.
+    by_number: BTreeMap<String, String>,
     synonyms: Synonyms,
 }
 
@@ -182,17 +185,28 @@ impl Annotations {
         let kind = |name: &str| synonyms.kind_of_category(name).map(str::to_owned);
         let mentioned = |text: &str| synonyms.mentioned(text);
         let present = present(&instances, captions.as_ref(), kind, mentioned)?;
-        Ok(Self { present, synonyms })
+        let number = |name: &String| Some((coco_number(name)?.to_owned(), name.clone()));
+        Ok(Self {
+            by_number: present.keys().filter_map(number).collect(),
+            present,
+            synonyms,
+        })
+    }
+
+    /// What is in an image, found by its name or else by COCO's number; `None` where nothing is told of it.
+    fn present_in(&self, image: &str) -> Option<&BTreeSet<String>> {
+        let by_number = || self.present.get(self.by_number.get(coco_number(image)?)?);
+        self.present.get(image).or_else(by_number)
     }
 
     /// Whether anything is told of an image.
     pub(crate) fn knows(&self, image: &str) -> bool {
-        self.present.contains_key(image)
+        self.present_in(image).is_some()
     }
 
     /// The objects that a text about an image mentions; `None` where nothing is told of the image.
     pub(crate) fn found(&self, image: &str, text: &str) -> Option<Found> {
-        let present = self.present.get(image)?;
+        let present = self.present_in(image)?;
         let mentioned = self.synonyms.mentioned(text);
         Some(Found {
             hallucinated: mentioned.difference(present).cloned().collect(),

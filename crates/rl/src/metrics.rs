@@ -78,33 +78,33 @@ pub struct RolloutMetrics {
     pub n_response_tokens: usize,
 }
 
-/// What a step's updates did.
+/// What a step's updates did; of a step without any, where nothing was left to learn from, figures are none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct UpdateMetrics {
     /// Mean policy loss.
-    pub policy_loss: f64,
+    pub policy_loss: Option<f64>,
     /// Mean KL to the reference in the loss, before its coefficient, where it is there.
     pub kl_loss: Option<f64>,
     /// Mean value loss, where there is a critic.
     pub value_loss: Option<f64>,
     /// Mean entropy of the policy.
-    pub entropy: f64,
+    pub entropy: Option<f64>,
     /// Mean share of clipped policy terms.
-    pub clip_fraction: f64,
+    pub clip_fraction: Option<f64>,
     /// Mean share of clipped value terms, where there is a critic.
     pub value_clip_fraction: Option<f64>,
     /// Mean KL from the policy at sampling to the policy of the update.
-    pub approx_kl: f64,
+    pub approx_kl: Option<f64>,
     /// Largest ratio.
-    pub ratio_max: f64,
+    pub ratio_max: Option<f64>,
     /// Largest difference between a sampled and a teacher-forced log-probability.
-    pub logprob_mismatch_max: f64,
+    pub logprob_mismatch_max: Option<f64>,
     /// Tokens that were compared for it.
     pub n_mismatch_tokens: usize,
     /// Mean gradient norm.
-    pub grad_norm: f64,
+    pub grad_norm: Option<f64>,
     /// Learning rate.
-    pub learning_rate: f64,
+    pub learning_rate: Option<f64>,
     /// Optimizer updates.
     pub n_updates: usize,
 }
@@ -171,9 +171,8 @@ impl UpdateMetrics {
     /// Sums up a step's updates; the first one's pass saw the weights that sampled.
     #[must_use]
     pub fn of(updates: &[(MiniBatchStats, StepStats)]) -> Self {
-        let average = |figure: fn(&(MiniBatchStats, StepStats)) -> f64| {
-            mean(updates.iter().map(figure)).unwrap_or(0.0)
-        };
+        let average =
+            |figure: fn(&(MiniBatchStats, StepStats)) -> f64| mean(updates.iter().map(figure));
         let of_critic = |figure: fn(CriticStats) -> f64| {
             mean(updates.iter().filter_map(|(p, _)| p.critic.map(figure)))
         };
@@ -186,11 +185,11 @@ impl UpdateMetrics {
             clip_fraction: average(|(p, _)| p.clip_fraction),
             value_clip_fraction: of_critic(|critic| critic.clip_fraction),
             approx_kl: average(|(p, _)| p.approx_kl),
-            ratio_max: updates.iter().fold(1.0, |max, (p, _)| p.ratio_max.max(max)),
-            logprob_mismatch_max: first.map_or(0.0, |(p, _)| p.log_ratio_max),
+            ratio_max: updates.iter().map(|(p, _)| p.ratio_max).reduce(f64::max),
+            logprob_mismatch_max: first.map(|(p, _)| p.log_ratio_max),
             n_mismatch_tokens: first.map_or(0, |(p, _)| p.n_tokens),
             grad_norm: average(|(_, a)| a.grad_norm),
-            learning_rate: first.map_or(0.0, |(_, a)| a.learning_rate),
+            learning_rate: first.map(|(_, a)| a.learning_rate),
             n_updates: updates.len(),
         }
     }

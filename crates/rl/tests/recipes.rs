@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_judge::reward::Source;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_rl::advantages::{Advantages, Scale};
@@ -56,6 +57,21 @@ fn reward_models_of_shipped_recipes_have_room_for_the_answers_of_stage_5() {
             assert!(most <= room, "{path}: {most} tokens, and room for {room}");
         }
     }
+}
+
+/// The public prompts are about COCO's train2017, a part of whose images is of val2014: the files of train2014 lack them.
+#[test]
+fn rules_look_for_objects_in_the_files_that_have_the_images_of_their_prompts() {
+    let rules = open("llava-7b-224/grpo/5-rules.toml", &[]).unwrap();
+    let objects = rules.rewards.iter().find_map(|term| match &term.source {
+        Source::Objects(objects) => Some(objects),
+        _ => None,
+    });
+    let objects = objects.unwrap();
+    let files = [Some(&objects.instances), objects.captions.as_ref()];
+    let names = files.map(|file| file.unwrap().file_name().unwrap().to_str().unwrap());
+    let of_2017 = ["instances_train2017.json", "captions_train2017.json"];
+    assert_eq!(names, of_2017);
 }
 
 #[test]

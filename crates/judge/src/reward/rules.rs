@@ -288,6 +288,24 @@ mod tests {
         };
         assert_eq!(rule(f1, None).of(&without), Some(1.0));
 
+        // One image by all the names that sets have for it, and another one's number.
+        let numbered = INSTANCES.replace("a.jpg", "000000000009.jpg");
+        fs::write(at("instances.json"), numbered).unwrap();
+        for (image, expected) in [
+            ("000000000009.jpg", Some(1.0)),
+            ("coco/train2017/000000000009.jpg", Some(1.0)),
+            ("COCO_train2014_000000000009.jpg", Some(1.0)),
+            ("000000000010.jpg", None),
+            ("a.jpg", None),
+        ] {
+            let named = Answered {
+                image: Some(image),
+                ..response("A dog.", AnswerType::General)
+            };
+            assert_eq!(rule(f1, None).of(&named), expected, "{image}");
+        }
+        fs::write(at("instances.json"), INSTANCES).unwrap();
+
         // What answers by a letter, yes or no is not paid for its objects, and its image need not be known.
         let of = |answer, answer_type| rule(f1, None).of(&response(answer, answer_type));
         assert_eq!(of("A dog.", AnswerType::General), Some(1.0));

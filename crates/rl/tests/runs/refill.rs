@@ -150,6 +150,19 @@ fn a_step_that_cannot_be_filled_goes_on_with_what_it_has() {
         ]
         .map(|field| count(&line, field));
         assert_eq!(found, [12, 8, 4, 2, 0]);
+        // Nobody knows how sure of itself a policy is that no update looked at: a 0 would be a policy that always says the same.
+        for field in [
+            "policy_loss",
+            "entropy",
+            "clip_fraction",
+            "approx_kl",
+            "ratio_max",
+            "logprob_mismatch_max",
+            "grad_norm",
+            "learning_rate",
+        ] {
+            assert_eq!(line[field], Value::Null, "{field} of {line}");
+        }
     }
     let trained = fs::read(dir.path().join("out/adapter/adapter_model.safetensors")).unwrap();
     let init = fs::read(dir.path().join("policy-init/adapter_model.safetensors")).unwrap();

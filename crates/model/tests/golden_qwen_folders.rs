@@ -12,10 +12,13 @@ use std::path::PathBuf;
 
 use against::{Golden, assert_absolute, golden_folder, rows};
 use candor_data::Turn;
+use candor_data::image::PixelBounds;
 use candor_model::sample::Sample;
-use candor_model::{Bundle, Dialogue, ImageFeatures, Query, Tokenizer, generate, tensor_file};
+use candor_model::{
+    Bundle, Dialogue, ImageFeatures, ModelFolder, Query, Tokenizer, generate, tensor_file,
+};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tch::{Device, Kind};
 use whole::{
     at_once, conversation, edit, greedy, images, images_are_never_cut, refusal,
@@ -204,6 +207,33 @@ fn a_missing_merger_is_named() {
     let message = refusal(&folder("published"), |copy| rename_tensor(copy, name));
     let words = format!("{name}` is missing");
     assert!(message.contains(&words), "{message}");
+}
+
+/// transformers 5 writes what a processor was given into one file, and leaves an older one as it was.
+#[test]
+fn the_file_of_the_whole_processor_counts_before_one_for_images() {
+    let copy = tempfile::tempdir().unwrap();
+    for name in [CONFIG, IMAGES] {
+        fs::copy(folder("published").join(name), copy.path().join(name)).unwrap();
+    }
+    let most = || {
+        let folder = ModelFolder::find(copy.path()).unwrap();
+        PixelBounds::of(&folder.processor().unwrap()).max
+    };
+    assert_eq!(most(), Some(12_845_056));
+    let whole = |image_processor: Value| {
+        let whole =
+            json!({"processor_class": "Qwen2_5_VLProcessor", "image_processor": image_processor});
+        fs::write(copy.path().join(PROCESSOR), whole.to_string()).unwrap();
+    };
+    whole(json!({
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "size": {"shortest_edge": 3136, "longest_edge": 50_176},
+    }));
+    assert_eq!(most(), Some(50_176));
+    // Before version 5 the file said nothing of images.
+    whole(Value::Null);
+    assert_eq!(most(), Some(12_845_056));
 }
 
 /// A folder, a file of it, a field, what it is given, and words that must be said then.

@@ -240,9 +240,7 @@ impl ModelFolder {
     /// # Errors
     /// The file that says so is missing or damaged, or asks for what candor does not do.
     pub fn processor(&self) -> Result<ImageProcessor, ModelError> {
-        let folders = self.tower.iter().chain([&self.path]);
-        let mut files = folders.map(|folder| processor_file(folder));
-        let file = files.find_map(Result::transpose).transpose()?;
+        let file = self.processor_file()?;
         let side = self.config.tower_sizes().image_size;
         let processor = match (file, self.fit) {
             (Some(file), _) => ImageProcessor::from_file(&file)?,
@@ -260,6 +258,16 @@ impl ModelFolder {
             problem,
             remedy: "leave both out, or give bounds to a model that sees images near their own size, such as Qwen-VL",
         })
+    }
+
+    /// The file that says what is done to images, where there is one.
+    ///
+    /// # Errors
+    /// A file that may say it is damaged.
+    pub(crate) fn processor_file(&self) -> Result<Option<PathBuf>, ModelError> {
+        let folders = self.tower.iter().chain([&self.path]);
+        let mut files = folders.map(|folder| processor_file(folder));
+        files.find_map(Result::transpose).transpose()
     }
 
     /// What its weights are, by their headers.

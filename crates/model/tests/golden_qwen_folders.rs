@@ -264,7 +264,7 @@ const MISFITS: [Mismatch; 21] = [
     ("current", CONFIG, "/vision_config/spatial_merge_size", "4", &["takes 14, 4 and 2", "mlp.0.weight"]),
     ("current", CONFIG, "/text_config/rope_parameters/mrope_section", "[1, 1, 3]", &["adds up to 5"]),
     ("current", CONFIG, "/vision_start_token_id", "9", &["vision_start_token_id is 9", "token 299 beside an image"]),
-    ("current", PROCESSOR, "/image_processor/patch_size", "16", &["patches of 16 pixels", "takes 14, 2 and 2"]),
+    ("current", PROCESSOR, "/image_processor/patch_size", "16", &["/processor_config.json: patches of 16 pixels", "takes 14, 2 and 2"]),
     ("deep", CONFIG, "/vision_config/num_position_embeddings", "25", &["pos_embed.weight", "[36, 16]", "[25, 16]"]),
     ("deep", CONFIG, "/vision_config/deepstack_visual_indexes", "[0, 9]", &["deepstack_visual_indexes", "[0, 9]"]),
     ("deep", CONFIG, "/vision_config/deepstack_visual_indexes", "[1]", &["deepstack_merger_list.1", "belongs to no part"]),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use candor_data::image::{
     Colours, Fit, Fitted, ImageLimits, ImageProcessor, ImageSize, SquareProcessor, decode,
-    load_batch,
+    load_batch, measure,
 };
 use image::{
     DynamicImage, GrayAlphaImage, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage,
@@ -96,6 +96,57 @@ fn a_bomb_is_refused_by_its_header() {
         .unwrap_err()
         .to_string();
     assert!(message.contains("65500 x 65500 pixels"), "{message}");
+}
+
+/// A line of millions of pixels is a PNG of a few kilobytes, and as many rows of every model's width while it is fitted.
+#[test]
+fn a_side_that_no_jpeg_can_have_is_refused_by_the_header() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = ImageLimits::default();
+    let line = |width, height| {
+        let png = encoded(&RgbImage::new(width, height).into(), ImageFormat::Png);
+        saved(&dir, "line.png", &png)
+    };
+    let longest = line(65_535, 1);
+    assert_eq!(decode(&longest, &limits).unwrap().dimensions(), (65_535, 1));
+    for (width, height) in [(65_536, 1), (1, 65_536)] {
+        let longer = line(width, height);
+        let expected = format!("{width} x {height} pixels, expected sides of at most 65535");
+        for message in [
+            decode(&longer, &limits).unwrap_err().to_string(),
+            measure(&longer, &limits).unwrap_err().to_string(),
+        ] {
+            assert!(message.contains(&expected), "{message}");
+            assert!(message.contains("line.png"), "{message}");
+        }
+    }
+}
+
+/// The square around it would take 11 GB. Two white lines in the middle of 60,000 are 0.0031 each of the two rows of the
+/// result that are nearest to them: 1/178.57 of the kernel's 0.5664 and 0.5586, the distances being 88.79 and 89.79 of 178.57
+/// lines. Of 255 − 122, 255 − 116 and 255 − 104 that is 0.84, 0.88 and 0.95. What they are of the next rows rounds to nothing.
+#[test]
+fn a_line_is_padded_without_the_square_around_it() {
+    let (mean, near) = ([122, 116, 104], [123, 117, 105]);
+    let plane = 336 * 336;
+    for (width, height) in [(60_000, 2), (2, 60_000)] {
+        let white = RgbImage::from_pixel(width, height, Rgb([255; 3]));
+        let fitted = ImageProcessor::clip(336).fit(&white).unwrap();
+        for (at, &found) in fitted.bytes.iter().enumerate() {
+            let (channel, pixel) = (at / plane, at % plane);
+            let line = if width > height {
+                pixel / 336
+            } else {
+                pixel % 336
+            };
+            let expected = if [167, 168].contains(&line) {
+                near[channel]
+            } else {
+                mean[channel]
+            };
+            assert_eq!(found, expected, "{width} x {height}, {pixel}");
+        }
+    }
 }
 
 /// The checksum of PNG chunks, by its definition.

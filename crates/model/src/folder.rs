@@ -4,14 +4,19 @@ use std::path::{Path, PathBuf};
 
 use candor_data::image::{Fit, ImageProcessor, PixelBounds};
 use candor_weights::Checkpoint;
+use serde_json::Value;
 
 use crate::checkpoint_format::original::{self, Original};
 use crate::checkpoint_format::{self, CheckpointFormat};
 use crate::store::Store;
+use crate::tokenizer::read_if_there;
 use crate::{ModelConfig, ModelError, ProjectorKind, Template, VisionConfig, hub, names, peft};
 
 /// Files that hold a projector alone; the first that exists counts.
 const PROJECTORS: [&str; 2] = ["mm_projector.safetensors", "mm_projector.bin"];
+
+/// Files that say what is done to images: alone, and with all else that a model reads by.
+const PROCESSORS: [&str; 2] = ["preprocessor_config.json", "processor_config.json"];
 
 /// What is known of a model from its configuration.
 #[derive(Debug, Clone)]
@@ -235,17 +240,13 @@ impl ModelFolder {
     /// # Errors
     /// The file that says so is missing or damaged, or asks for what candor does not do.
     pub fn processor(&self) -> Result<ImageProcessor, ModelError> {
-        // Newer versions of transformers write one file for the whole processor.
-        let names = ["preprocessor_config.json", "processor_config.json"];
-        let folders = self.tower.iter().chain([&self.path]);
-        let mut files = folders.flat_map(|folder| names.map(|name| folder.join(name)));
-        let file = files.find(|file| file.exists());
+        let file = self.processor_file()?;
         let side = self.config.tower_sizes().image_size;
         let processor = match (file, self.fit) {
             (Some(file), _) => ImageProcessor::from_file(&file)?,
             // The original has no such file, and takes CLIP's from the tower.
             (None, Some(_)) => ImageProcessor::clip(u32::try_from(side).unwrap_or(u32::MAX)),
-            (None, None) => ImageProcessor::from_file(&self.path.join(names[0]))?,
+            (None, None) => ImageProcessor::from_file(&self.path.join(PROCESSORS[0]))?,
         };
         let processor = match self.fit {
             Some(fit) => processor.with_fit(fit),
@@ -257,6 +258,16 @@ impl ModelFolder {
             problem,
             remedy: "leave both out, or give bounds to a model that sees images near their own size, such as Qwen-VL",
         })
+    }
+
+    /// The file that says what is done to images, where there is one.
+    ///
+    /// # Errors
+    /// A file that may say it is damaged.
+    pub(crate) fn processor_file(&self) -> Result<Option<PathBuf>, ModelError> {
+        let folders = self.tower.iter().chain([&self.path]);
+        let mut files = folders.map(|folder| processor_file(folder));
+        files.find_map(Result::transpose).transpose()
     }
 
     /// What its weights are, by their headers.
@@ -305,6 +316,17 @@ impl ModelFolder {
             None => None,
         }
     }
+}
+
+/// The file in a folder that says what is done to images. transformers 5 writes one for the whole processor, leaves an older one
+/// for images alone beside it as it was, and reads the new one.
+fn processor_file(folder: &Path) -> Result<Option<PathBuf>, ModelError> {
+    let [of_images, of_all] = PROCESSORS.map(|name| folder.join(name));
+    let said: Value = read_if_there(&of_all)?;
+    if said["image_processor"].is_object() {
+        return Ok(Some(of_all));
+    }
+    Ok([of_images, of_all].into_iter().find(|file| file.exists()))
 }
 
 /// The file in a folder that holds a projector alone.

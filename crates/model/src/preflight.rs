@@ -222,7 +222,10 @@ impl Report<'_> {
             }
         };
         if let Some(found) = found {
-            self.add("preprocessor_config.json", found, remedy);
+            let file = reading.folder.processor_file().ok().flatten();
+            let name = file.as_deref().and_then(Path::file_name);
+            let name = name.map_or(Path::new("preprocessor_config.json"), Path::new);
+            self.add(name, found, remedy);
         }
     }
 

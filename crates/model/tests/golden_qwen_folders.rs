@@ -12,10 +12,13 @@ use std::path::PathBuf;
 
 use against::{Golden, assert_absolute, golden_folder, rows};
 use candor_data::Turn;
+use candor_data::image::PixelBounds;
 use candor_model::sample::Sample;
-use candor_model::{Bundle, Dialogue, ImageFeatures, Query, Tokenizer, generate, tensor_file};
+use candor_model::{
+    Bundle, Dialogue, ImageFeatures, ModelFolder, Query, Tokenizer, generate, tensor_file,
+};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tch::{Device, Kind};
 use whole::{
     at_once, conversation, edit, greedy, images, images_are_never_cut, refusal,
@@ -206,6 +209,33 @@ fn a_missing_merger_is_named() {
     assert!(message.contains(&words), "{message}");
 }
 
+/// transformers 5 writes what a processor was given into one file, and leaves an older one as it was.
+#[test]
+fn the_file_of_the_whole_processor_counts_before_one_for_images() {
+    let copy = tempfile::tempdir().unwrap();
+    for name in [CONFIG, IMAGES] {
+        fs::copy(folder("published").join(name), copy.path().join(name)).unwrap();
+    }
+    let most = || {
+        let folder = ModelFolder::find(copy.path()).unwrap();
+        PixelBounds::of(&folder.processor().unwrap()).max
+    };
+    assert_eq!(most(), Some(12_845_056));
+    let whole = |image_processor: Value| {
+        let whole =
+            json!({"processor_class": "Qwen2_5_VLProcessor", "image_processor": image_processor});
+        fs::write(copy.path().join(PROCESSOR), whole.to_string()).unwrap();
+    };
+    whole(json!({
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "size": {"shortest_edge": 3136, "longest_edge": 50_176},
+    }));
+    assert_eq!(most(), Some(50_176));
+    // Before version 5 the file said nothing of images.
+    whole(Value::Null);
+    assert_eq!(most(), Some(12_845_056));
+}
+
 /// A folder, a file of it, a field, what it is given, and words that must be said then.
 type Mismatch = (
     &'static str,
@@ -234,7 +264,7 @@ const MISFITS: [Mismatch; 21] = [
     ("current", CONFIG, "/vision_config/spatial_merge_size", "4", &["takes 14, 4 and 2", "mlp.0.weight"]),
     ("current", CONFIG, "/text_config/rope_parameters/mrope_section", "[1, 1, 3]", &["adds up to 5"]),
     ("current", CONFIG, "/vision_start_token_id", "9", &["vision_start_token_id is 9", "token 299 beside an image"]),
-    ("current", PROCESSOR, "/image_processor/patch_size", "16", &["patches of 16 pixels", "takes 14, 2 and 2"]),
+    ("current", PROCESSOR, "/image_processor/patch_size", "16", &["/processor_config.json: patches of 16 pixels", "takes 14, 2 and 2"]),
     ("deep", CONFIG, "/vision_config/num_position_embeddings", "25", &["pos_embed.weight", "[36, 16]", "[25, 16]"]),
     ("deep", CONFIG, "/vision_config/deepstack_visual_indexes", "[0, 9]", &["deepstack_visual_indexes", "[0, 9]"]),
     ("deep", CONFIG, "/vision_config/deepstack_visual_indexes", "[1]", &["deepstack_merger_list.1", "belongs to no part"]),

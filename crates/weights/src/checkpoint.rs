@@ -8,12 +8,13 @@ use crate::format::{self, Format};
 use crate::quote::quote;
 use crate::{CheckpointError, Entry, index, safetensors, torch_file};
 
-/// What a model's weights are called in a folder; the first that exists counts.
+/// What a model's weights are called in a folder; the first that exists counts. One file comes before an index, as in
+/// transformers: who saves a model as one file where it was in shards takes these away there, and leaves their index.
 const WEIGHTS: [&str; 4] = [
-    "model.safetensors.index.json",
     "model.safetensors",
-    "pytorch_model.bin.index.json",
+    "model.safetensors.index.json",
     "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
 ];
 const RESHARD: &str =
     "index and shards must come from the same export; download or export them again";
@@ -40,8 +41,8 @@ struct Placed {
 
 impl Checkpoint {
     /// Opens a file, an index of shards (`*.index.json`), or a folder with the weights of a model: in it
-    /// `model.safetensors.index.json`, `model.safetensors`, `pytorch_model.bin.index.json` and
-    /// `pytorch_model.bin` are looked for in this order. What a file is, is decided by its content.
+    /// `model.safetensors`, `model.safetensors.index.json`, `pytorch_model.bin` and
+    /// `pytorch_model.bin.index.json` are looked for in this order. What a file is, is decided by its content.
     ///
     /// # Errors
     /// There is no such file, or it is damaged, contradicts its index, or is nothing that this crate reads.

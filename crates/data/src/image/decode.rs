@@ -27,6 +27,10 @@ pub struct ImageLimits {
     pub max_pixels: u64,
 }
 
+/// The longest side, which is that of a JPEG whatever the limits are. A PNG of a few kilobytes can be one line of millions of
+/// pixels, and what is made of an image while it is fitted follows from its sides.
+const LONGEST_SIDE: u32 = 65_535;
+
 impl Default for ImageLimits {
     /// 64 MiB and 100 megapixels: more than any camera image of the public sets.
     fn default() -> Self {
@@ -51,7 +55,7 @@ impl ImageLimits {
     /// Whether an image of this size is allowed.
     pub(super) fn check(&self, width: u32, height: u32) -> Result<(), Fault> {
         let pixels = u64::from(width) * u64::from(height);
-        if pixels == 0 || pixels > self.max_pixels {
+        if pixels == 0 || pixels > self.max_pixels || width.max(height) > LONGEST_SIDE {
             return Err(Fault::Pixels(width, height));
         }
         Ok(())
@@ -62,7 +66,7 @@ impl ImageLimits {
 ///
 /// # Errors
 /// [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] if it has more bytes than the limits
-/// allow, [`DataError::Image`] if it has more pixels, none, or is not a whole JPEG, PNG or WebP.
+/// allow, [`DataError::Image`] if it has more pixels, none or a side of more than 65,535, or is not a whole JPEG, PNG or WebP.
 pub fn decode(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataError> {
     decode_bytes(path, &bounded::read(path, &limits.bound())?, limits)
 }
@@ -71,7 +75,8 @@ pub fn decode(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataError> 
 /// read them.
 ///
 /// # Errors
-/// [`DataError::Image`] if it has more pixels than the limits allow, none, or is not a whole JPEG, PNG or WebP.
+/// [`DataError::Image`] if it has more pixels than the limits allow, none or a side of more than 65,535, or is not a whole JPEG,
+/// PNG or WebP.
 pub fn decode_bytes(
     path: &Path,
     bytes: &[u8],
@@ -107,6 +112,10 @@ impl Fault {
             Self::Damaged(found) => (
                 format!("not a readable JPEG, PNG or WebP: {found}"),
                 "replace the file by a whole JPEG, PNG or WebP, or remove the rows that name it",
+            ),
+            Self::Pixels(width, height) if width.max(height) > LONGEST_SIDE => (
+                format!("{width} x {height} pixels, expected sides of at most {LONGEST_SIDE}"),
+                "scale the image down, or cut it into several",
             ),
             Self::Pixels(width, height) => (
                 format!(

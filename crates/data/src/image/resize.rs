@@ -32,35 +32,89 @@ pub(super) struct Part {
     pub height: u32,
 }
 
+/// An image on a larger ground of one colour. The ground is never made: a square around a line of 60,000 pixels would take
+/// 11 GB.
+pub(super) struct OnGround<'a> {
+    pub image: &'a RgbImage,
+    /// Columns of the ground.
+    pub width: u32,
+    /// Rows of the ground.
+    pub height: u32,
+    /// Where on it the image begins.
+    pub left: u32,
+    pub top: u32,
+    pub colour: [u8; CHANNELS],
+}
+
 /// Resizes to `width` × `height`.
 pub(super) fn bicubic(image: &RgbImage, width: u32, height: u32) -> RgbImage {
-    let whole = Part {
-        left: 0,
-        top: 0,
-        width,
-        height,
-    };
-    bicubic_part(image, width, height, &whole)
+    bicubic_part(image, width, height, &whole(width, height))
+}
+
+/// Resizes an image with the ground that it lies on.
+pub(super) fn bicubic_on_ground(on: &OnGround<'_>, width: u32, height: u32) -> RgbImage {
+    resized(on, width, height, &whole(width, height))
 }
 
 /// A part of the image resized to `width` × `height`. The rest is not computed, so a crop of an image
 /// one pixel high and thousands wide takes no more memory than any other.
 pub(super) fn bicubic_part(image: &RgbImage, width: u32, height: u32, part: &Part) -> RgbImage {
-    let (source_width, source_height) = (image.width() as usize, image.height() as usize);
-    let columns = windows(source_width, width, part.left..part.left + part.width);
-    let rows = windows(source_height, height, part.top..part.top + part.height);
-    let narrow = resample_rows(image.as_raw(), source_width, &columns);
-    let samples = resample_columns(&narrow, columns.len(), &rows);
+    let alone = OnGround {
+        image,
+        width: image.width(),
+        height: image.height(),
+        left: 0,
+        top: 0,
+        colour: [0; CHANNELS],
+    };
+    resized(&alone, width, height, part)
+}
+
+fn whole(width: u32, height: u32) -> Part {
+    Part {
+        left: 0,
+        top: 0,
+        width,
+        height,
+    }
+}
+
+fn resized(on: &OnGround<'_>, width: u32, height: u32, part: &Part) -> RgbImage {
+    let (across, down) = (on.image.width() as usize, on.image.height() as usize);
+    let (left, top) = (on.left as usize, on.top as usize);
+    let columns = windows(
+        on.width as usize,
+        width,
+        part.left..part.left + part.width,
+        &(left..left + across),
+    );
+    let rows = windows(
+        on.height as usize,
+        height,
+        part.top..part.top + part.height,
+        &(top..top + down),
+    );
+    let narrow = resample_rows(on.image.as_raw(), across, &columns, on.colour);
+    // A row of the ground alone.
+    let bare = columns.iter().flat_map(|window| {
+        let weight = window.beyond + window.weights.iter().sum::<i32>();
+        on.colour
+            .map(|sample| to_byte(HALF + i32::from(sample) * weight))
+    });
+    let samples = resample_columns(&narrow, &bare.collect::<Vec<u8>>(), &rows);
     RgbImage::from_raw(part.width, part.height, samples).expect("three bytes for each pixel")
 }
 
-/// The weights of one target position: source positions `first..first + weights.len()`.
+/// The weights of one target position: the image's positions `first..first + weights.len()`, and all that is beyond the
+/// image together, where its ground is of one colour.
 struct Window {
     first: usize,
     weights: Vec<i32>,
+    beyond: i32,
 }
 
-fn windows(source: usize, target: u32, wanted: Range<u32>) -> Vec<Window> {
+/// Of `source` positions the image has those of `image`.
+fn windows(source: usize, target: u32, wanted: Range<u32>, image: &Range<usize>) -> Vec<Window> {
     let scale = source as f64 / f64::from(target);
     let stretch = scale.max(1.0);
     let support = SUPPORT * stretch;
@@ -74,11 +128,20 @@ fn windows(source: usize, target: u32, wanted: Range<u32>) -> Vec<Window> {
                 .collect();
             let total: f64 = raw.iter().sum();
             let unit = f64::from(1_u32 << FRACTION_BITS);
-            let weights = raw
-                .iter()
-                .map(|weight| (weight / total * unit).round() as i32)
-                .collect();
-            Window { first, weights }
+            let mut window = Window {
+                first: first.clamp(image.start, image.end) - image.start,
+                weights: Vec::with_capacity(raw.len()),
+                beyond: 0,
+            };
+            for (at, weight) in (first..end).zip(raw) {
+                let weight = (weight / total * unit).round() as i32;
+                if image.contains(&at) {
+                    window.weights.push(weight);
+                } else {
+                    window.beyond += weight;
+                }
+            }
+            window
         })
         .collect()
 }
@@ -102,12 +165,17 @@ fn to_byte(sum: i32) -> u8 {
 
 const HALF: i32 = 1 << (FRACTION_BITS - 1);
 
-fn resample_rows(samples: &[u8], source_width: usize, windows: &[Window]) -> Vec<u8> {
+fn resample_rows(
+    samples: &[u8],
+    source_width: usize,
+    windows: &[Window],
+    colour: [u8; CHANNELS],
+) -> Vec<u8> {
     let mut resampled = Vec::with_capacity(samples.len() / source_width * windows.len());
     for row in samples.chunks_exact(source_width * CHANNELS) {
         for window in windows {
             let pixels = row[window.first * CHANNELS..].chunks_exact(CHANNELS);
-            let mut sums = [HALF; CHANNELS];
+            let mut sums = colour.map(|sample| HALF + i32::from(sample) * window.beyond);
             for (pixel, &weight) in pixels.zip(&window.weights) {
                 for (sum, &sample) in sums.iter_mut().zip(pixel) {
                     *sum += i32::from(sample) * weight;
@@ -119,12 +187,15 @@ fn resample_rows(samples: &[u8], source_width: usize, windows: &[Window]) -> Vec
     resampled
 }
 
-fn resample_columns(samples: &[u8], width: usize, windows: &[Window]) -> Vec<u8> {
-    let n_row = width * CHANNELS;
+/// `bare` is a row of what is beyond the image.
+fn resample_columns(samples: &[u8], bare: &[u8], windows: &[Window]) -> Vec<u8> {
+    let n_row = bare.len();
     let mut resampled = Vec::with_capacity(n_row * windows.len());
     let mut sums = vec![0; n_row];
     for window in windows {
-        sums.fill(HALF);
+        for (sum, &sample) in sums.iter_mut().zip(bare) {
+            *sum = HALF + i32::from(sample) * window.beyond;
+        }
         let rows = samples[window.first * n_row..].chunks_exact(n_row);
         for (row, &weight) in rows.zip(&window.weights) {
             for (sum, &sample) in sums.iter_mut().zip(row) {
@@ -165,6 +236,29 @@ mod tests {
         };
         let cut = ::image::imageops::crop_imm(&whole, 6, 1, 9, 3).to_image();
         assert_eq!(bicubic_part(&image, 20, 5, &part), cut);
+    }
+
+    /// An image that is enlarged, shrunk or both, on a ground beside it, above and below it, or on all sides.
+    #[test]
+    fn a_ground_that_is_not_made_is_as_one_that_is() {
+        let image = RgbImage::from_fn(9, 7, |x, y| Rgb([(x * 28) as u8, (y * 36) as u8, 255]));
+        let colour = [122, 0, 250];
+        for [width, height, left, top] in [[9, 30, 0, 11], [25, 7, 16, 0], [40, 40, 3, 20]] {
+            let mut made = RgbImage::from_pixel(width, height, Rgb(colour));
+            ::image::imageops::replace(&mut made, &image, i64::from(left), i64::from(top));
+            let on = OnGround {
+                image: &image,
+                width,
+                height,
+                left,
+                top,
+                colour,
+            };
+            for (to_width, to_height) in [(5, 5), (50, 50), (6, 45), (width, height)] {
+                let found = bicubic_on_ground(&on, to_width, to_height);
+                assert_eq!(found, bicubic(&made, to_width, to_height));
+            }
+        }
     }
 
     /// Written with Pillow 13.0: `Image.fromarray(a).resize((4, 4), Image.BICUBIC)` of an 8 × 2 ramp

@@ -5,9 +5,9 @@
 //! of the paper, padding to a square with the mean colour before that. Resizing is Pillow's bicubic on
 //! 8-bit samples: the intermediate image is rounded to bytes, and so is ours.
 
-use ::image::{Rgb, RgbImage, imageops};
+use ::image::RgbImage;
 
-use super::resize::{Part, bicubic, bicubic_part};
+use super::resize::{OnGround, Part, bicubic_on_ground, bicubic_part};
 use super::{Colours, Fitted, ImageSize};
 
 /// How an image that is not square becomes one.
@@ -57,16 +57,17 @@ impl SquareProcessor {
 
     fn pad(&self, image: &RgbImage) -> RgbImage {
         let (width, height) = image.dimensions();
-        if width == height {
-            return bicubic(image, self.side, self.side);
-        }
         let side = width.max(height);
-        // The reference truncates, so 0.4815 becomes 122 and not 123.
-        let colour = Rgb(self.colours.mean.map(|mean| (mean * 255.0) as u8));
-        let mut square = RgbImage::from_pixel(side, side, colour);
-        let (left, top) = ((side - width) / 2, (side - height) / 2);
-        imageops::replace(&mut square, image, i64::from(left), i64::from(top));
-        bicubic(&square, self.side, self.side)
+        let square = OnGround {
+            image,
+            width: side,
+            height: side,
+            left: (side - width) / 2,
+            top: (side - height) / 2,
+            // The reference truncates, so 0.4815 becomes 122 and not 123.
+            colour: self.colours.mean.map(|mean| (mean * 255.0) as u8),
+        };
+        bicubic_on_ground(&square, self.side, self.side)
     }
 
     fn crop(&self, image: &RgbImage) -> RgbImage {

@@ -95,6 +95,9 @@ pub(super) fn write(
         (Some(llava), CheckpointFormat::Original) => original(llava, reading),
     };
     say_type(&mut config, tensors.only_kind());
+    if tensors.n_new_rows() > 0 {
+        say_words(&mut config, tensors.config().text().vocab_size);
+    }
     if let (Some(llava), CheckpointFormat::Original) =
         (tensors.config().llava(), export.checkpoint_format)
     {
@@ -183,6 +186,18 @@ fn extend(whole: &mut Value, part: &impl serde::Serialize) {
     let fields: Option<Map<String, Value>> = fields.and_then(|v| v.as_object().cloned());
     if let (Some(whole), Some(fields)) = (whole.as_object_mut(), fields) {
         whole.extend(fields);
+    }
+}
+
+/// Says how many rows the embedding has, where the file that was read says it of fewer.
+fn say_words(config: &mut Value, n_words: i64) {
+    for part in ["", "/text_config"] {
+        let fields = config.pointer_mut(part).and_then(Value::as_object_mut);
+        if let Some(fields) = fields
+            && (!part.is_empty() || fields.contains_key("vocab_size"))
+        {
+            fields.insert("vocab_size".to_owned(), json!(n_words));
+        }
     }
 }
 

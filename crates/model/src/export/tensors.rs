@@ -82,6 +82,11 @@ impl<'a> Tensors<'a> {
         &self.config
     }
 
+    /// Rows that embedding and output layer get at their ends.
+    pub(super) fn n_new_rows(&self) -> i64 {
+        self.n_new_rows
+    }
+
     /// The type of the decoder's weights.
     pub(super) fn kind(&self) -> Kind {
         let of_decoder = self.promises.get(EMBEDDING);

@@ -76,9 +76,9 @@ pub struct TextConfig {
 /// `rope_parameters` of newer exports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RopeParameters {
-    /// Base of the frequencies.
-    #[serde(default = "defaults::rope_theta")]
-    pub rope_theta: f64,
+    /// Base of the frequencies; where it is missing, the older form beside this one says it, as in transformers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_theta: Option<f64>,
     /// How positions are stretched.
     #[serde(flatten)]
     pub scaling: RopeScaling,
@@ -136,7 +136,7 @@ impl TextConfig {
     /// Base of the rotary frequencies.
     #[must_use]
     pub fn rope_base(&self) -> f64 {
-        let newer = self.rope_parameters.as_ref().map(|r| r.rope_theta);
+        let newer = self.rope_parameters.as_ref().and_then(|r| r.rope_theta);
         newer
             .or(self.rope_theta)
             .unwrap_or_else(defaults::rope_theta)
@@ -233,6 +233,40 @@ impl TextConfig {
             head_width: self.head_dim(),
             n_words: self.vocab_size,
             n_positions: self.max_position_embeddings,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_base_of_the_frequencies_is_said_in_one_of_two_places() {
+        for (fields, base) in [
+            (json!({}), 10_000.0),
+            (json!({"rope_theta": 5e5}), 5e5),
+            (
+                json!({"rope_theta": 5e5, "rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}}),
+                1e6,
+            ),
+            (
+                json!({"rope_theta": 5e5, "rope_parameters": {"rope_type": "default"}}),
+                5e5,
+            ),
+            (
+                json!({"rope_parameters": {"rope_type": "default"}}),
+                10_000.0,
+            ),
+        ] {
+            let config: TextConfig = serde_json::from_value(fields.clone()).unwrap();
+            assert_eq!(
+                config.rope_base().to_string(),
+                f64::to_string(&base),
+                "{fields}"
+            );
         }
     }
 }

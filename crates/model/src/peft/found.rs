@@ -196,17 +196,17 @@ impl PeftFolder {
     }
 }
 
-/// Rank and width of A, width and rank of B by their shapes: of two matrices, or of a convolution to `r` channels and
-/// one of single points from there.
+/// Rank and width of A, width and rank of B by their shapes: of two matrices, or of a convolution to `r` channels, over
+/// however many axes, and one of single points from there.
 fn term_sizes(a: &[i64], b: &[i64]) -> Option<[i64; 4]> {
-    match (a, b) {
-        (&[rank_a, n_in], &[n_out, rank_b]) => Some([rank_a, n_in, n_out, rank_b]),
-        (&[rank_a, channels, height, width], &[n_out, rank_b, 1, 1]) => {
-            let n_in = channels.checked_mul(height)?.checked_mul(width)?;
-            Some([rank_a, n_in, n_out, rank_b])
-        }
-        _ => None,
+    let ([rank_a, inputs @ ..], [n_out, rank_b, points @ ..]) = (a, b) else {
+        return None;
+    };
+    if inputs.len() != points.len() + 1 || points.iter().any(|&n| n != 1) {
+        return None;
     }
+    let n_in = inputs.iter().try_fold(1_i64, |n, &of| n.checked_mul(of))?;
+    Some([*rank_a, n_in, *n_out, *rank_b])
 }
 
 /// The name of a whole tensor without what some versions put before the copy that was trained, and whether that was
@@ -229,4 +229,30 @@ fn half(kind: &str) -> Option<char> {
     half.chars()
         .next()
         .filter(|half| plain && matches!(half, 'A' | 'B'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::term_sizes;
+
+    /// As PEFT makes them of linear layers, of CLIP's embedding of patches and of Qwen-VL's, which has a moment as well.
+    #[test]
+    fn terms_of_convolutions_are_as_wide_as_what_these_see() {
+        for (a, b, expected) in [
+            (&[8, 16][..], &[24, 8][..], Some([8, 16, 24, 8])),
+            (&[8, 3, 14, 14], &[1024, 8, 1, 1], Some([8, 588, 1024, 8])),
+            (
+                &[8, 3, 2, 14, 14],
+                &[1280, 8, 1, 1, 1],
+                Some([8, 1176, 1280, 8]),
+            ),
+            (&[8, 3, 2, 14, 14], &[1280, 8, 1, 2, 1], None),
+            (&[8, 3, 2, 14, 14], &[1280, 8], None),
+            (&[8, i64::MAX, 2], &[24, 8, 1], None),
+            (&[8], &[24, 8], None),
+            (&[], &[], None),
+        ] {
+            assert_eq!(term_sizes(a, b), expected, "{a:?} and {b:?}");
+        }
+    }
 }

@@ -209,6 +209,26 @@ fn an_original_becomes_hugging_faces_with_a_row_for_the_placeholder() {
     assert_eq!(after.processor, before.processor);
 }
 
+/// An original LLaVA that is trained as a whole is written in Hugging Face's names, its placeholder still without a row: of 640
+/// words and `<image>`.
+#[test]
+fn a_trained_original_becomes_hugging_faces_too() {
+    let source = checkpoint_formats("original_mlp_336");
+    let trained = tempfile::tempdir().unwrap();
+    let bundle = Bundle::open(&source, Device::Cpu, Kind::Float).expect("it opens");
+    bundle.save(trained.path()).expect("it is saved");
+    let before = json_of(&trained.path().join("config.json"));
+    assert_eq!(before["text_config"]["vocab_size"], 640);
+    let (_dir, out, _) = exported(&export(trained.path(), CheckpointFormat::HuggingFace));
+    let after = json_of(&out.join("config.json"));
+    assert_eq!(after["image_token_index"], 640);
+    assert_eq!(after["text_config"]["vocab_size"], 641);
+    let name = "language_model.model.embed_tokens.weight";
+    let (old, new) = (&stored(trained.path())[name], &stored(&out)[name]);
+    assert_eq!(new.1, [old.1[0] + 1, old.1[1]]);
+    assert_eq!(&new.2[..old.2.len()], &old.2[..]);
+}
+
 #[test]
 fn what_a_dialect_has_no_words_for_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -139,7 +139,7 @@ fn a_folder_without_a_checkpoint_says_what_it_looked_for() {
         &message,
         &[
             "no checkpoint here",
-            "model.safetensors, pytorch_model.bin.index.json",
+            "model.safetensors, model.safetensors.index.json, pytorch_model.bin",
         ],
     );
 }

@@ -16,6 +16,10 @@ pub const PAUSE: Duration = Duration::from_millis(20);
 /// Tells a process which one started it.
 const PARENT: &str = "CANDOR_PARENT";
 
+/// How often a thread of libgomp looks for another before it sleeps, for some hundred microseconds. Left alone it looks for
+/// milliseconds, and takes the core from the thread that it waits for where other programs run beside (docs/performance.md).
+const SPINS: [&str; 2] = ["GOMP_SPINCOUNT", "10000"];
+
 /// A process, killed when this is dropped before it has ended.
 pub struct Process {
     name: String,
@@ -36,6 +40,10 @@ impl Process {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
         command.env(PARENT, std::process::id().to_string());
+        let [spins, n] = SPINS;
+        if [spins, "OMP_WAIT_POLICY"].map(std::env::var_os) == [None, None] {
+            command.env(spins, n);
+        }
         let mut child = command.stdin(Stdio::null()).spawn()?;
         let last_line = Arc::new(Mutex::new(String::new()));
         let said = child.stderr.take().map(|stderr| {

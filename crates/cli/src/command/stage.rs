@@ -170,11 +170,14 @@ where
         ranks,
     };
     let device = device::of_rank(device, &launch.ranks)?;
-    if start(&launch, device)? == Outcome::Stopped {
+    let outcome = start(&launch, device)?;
+    // What comes next may read what the first rank writes last. And launchers end all ranks when one has ended with an error
+    // (torchrun, and srun with --kill-on-bad-exit): the first would be ended while it writes the checkpoint of a run that is stopped.
+    launch.ranks.meet()?;
+    if outcome == Outcome::Stopped {
         launch.stop.check()?;
     }
-    // What comes next may read what the first rank writes last.
-    Ok(launch.ranks.meet()?)
+    Ok(())
 }
 
 /// The command that continues this run, ready to paste into a shell.

@@ -98,6 +98,13 @@ pub fn processes_started(get: impl Fn(&str) -> Option<String>) -> usize {
     n.unwrap_or(1).max(1)
 }
 
+/// Whether this process belongs to the script of a SLURM job, which runs once for all tasks of the job, and to none of its steps: SLURM's
+/// variables tell it the place of the first task.
+pub fn is_script_of_slurm(get: impl Fn(&str) -> Option<String>) -> bool {
+    let is_set = |name| get(name).is_some();
+    is_set("SLURM_PROCID") && !is_set("SLURM_STEP_NUM_TASKS") && !is_set("RANK")
+}
+
 /// How many processes `mpirun` has started, where that are several and nothing else tells their ranks, and the variable that says so.
 fn processes_of_mpi(get: impl Fn(&str) -> Option<String>) -> Option<(&'static str, usize)> {
     const OPEN_MPI: &str = "OMPI_COMM_WORLD_SIZE";
@@ -217,6 +224,15 @@ mod tests {
         assert_eq!(started(&job), 1);
         let step = [&job[..], &[("SLURM_STEP_NUM_TASKS", "16")]].concat();
         assert_eq!(started(&step), 16);
+        let is_script = |set: &[(&str, &str)]| {
+            is_script_of_slurm(|name| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let torchrun = [&TORCHRUN[..], &job].concat();
+        let found = [&job[..], &step[..], &torchrun[..], &[]].map(is_script);
+        assert_eq!(found, [true, false, false, false]);
         assert_eq!(started(&[("OMPI_COMM_WORLD_SIZE", "4")]), 4);
         let torchrun = [&TORCHRUN[..], &[("OMPI_COMM_WORLD_SIZE", "4")]].concat();
         assert_eq!(started(&torchrun), 8);

@@ -29,10 +29,12 @@ fn visit(
         Node::Table(entries) => {
             for (name, entry) in entries {
                 let key = join(path, name);
-                if asked.contains(&key) {
+                // One that TOML has between quotes is a single name, however much it looks like a path: nobody has read it.
+                let is_quoted = name.contains(['.', '[']);
+                if !is_quoted && asked.contains(&key) {
                     continue;
                 }
-                if leads_to_asked(&key, asked) {
+                if !is_quoted && leads_to_asked(&key, asked) {
                     visit(entry, &key, asked, quotes, mistakes);
                 } else {
                     mistakes.push(unknown(entry, path, name, asked));
@@ -69,7 +71,8 @@ fn leads_to_asked(key: &str, asked: &BTreeSet<String>) -> bool {
 }
 
 fn unknown(item: &Item, table: &str, name: &str, asked: &BTreeSet<String>) -> Mistake {
-    let remedy = foreign::remedy(table, name, asked)
+    let remedy = quoted_path(table, name, asked)
+        .or_else(|| foreign::remedy(table, name, asked))
         .or_else(|| nearest_here(table, name, asked).map(|near| format!("did you mean `{near}`?")))
         .or_else(|| elsewhere(table, name, asked).map(|key| format!("did you mean `{key}`?")))
         .unwrap_or_else(|| {
@@ -92,6 +95,13 @@ fn unknown(item: &Item, table: &str, name: &str, asked: &BTreeSet<String>) -> Mi
         problem: format!("unknown {kind}"),
         remedy,
     }
+}
+
+/// What to do about a name that would be a key if it were not between quotes.
+fn quoted_path(table: &str, name: &str, asked: &BTreeSet<String>) -> Option<String> {
+    let key = join(table, name);
+    let is_path = name.contains('.') && (asked.contains(&key) || leads_to_asked(&key, asked));
+    is_path.then(|| "write it without quotes, which make one name of a path".to_owned())
 }
 
 /// The names that a table has, as often as something is asked below them.

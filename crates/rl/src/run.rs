@@ -152,15 +152,25 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
 
 /// The same error; of a step that nothing was learned from yet, after the steps before it are kept.
 fn keeping(session: &mut Session, error: RlError) -> RlError {
-    match error {
-        RlError::Unrewarded { .. } | RlError::Unscored { .. } | RlError::Diverged { .. } => {
-            RlError::Ended {
-                error: Box::new(error),
-                unkept: session.keep().err().map(|error| error.to_string()),
-            }
+    let unkept = match &error {
+        RlError::Unrewarded { .. } | RlError::Unscored { .. } => not_kept(session),
+        // All ranks end by it at once, and launchers end all when one has ended: the others wait until the first has written.
+        RlError::Diverged { .. } => {
+            let ranks = session.ranks().clone();
+            let told = ranks.made_by_first(|| Ok::<_, RlError>(not_kept(session)));
+            told.unwrap_or_else(|error| Some(error.to_string()))
         }
-        other => other,
+        _ => return error,
+    };
+    RlError::Ended {
+        error: Box::new(error),
+        unkept,
     }
+}
+
+/// Keeps the steps that are done; why they are not kept, where that fails.
+fn not_kept(session: &mut Session) -> Option<String> {
+    session.keep().err().map(|error| error.to_string())
 }
 
 /// One step; returns whether the run should go on.

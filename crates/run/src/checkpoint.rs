@@ -2,8 +2,8 @@
 //!
 //! `checkpoints/step-N/` is written as `.step-N.partial`, synced, given a manifest of hashes and renamed, so
 //! a kill at any moment leaves the earlier checkpoints and at most a leftover that [`CheckpointStore::open`]
-//! removes. The last few are kept. On resume the newest is verified byte by byte; a damaged one is named and
-//! the one before is used.
+//! removes. The last few are kept; an old one that cannot be removed stays, and ends no run. On resume the newest is
+//! verified byte by byte; a damaged one is named and the one before is used.
 //!
 //! This module does not know what a model is: the stage writes whatever files it needs.
 
@@ -113,7 +113,7 @@ impl CheckpointStore {
             durable::rename(&target, &replaced)?;
         }
         durable::rename(&writer.dir, &target)?;
-        durable::remove_dir(&replaced)?;
+        durable::discard_dir(&replaced);
         self.prune()?;
         Ok(target)
     }
@@ -184,9 +184,13 @@ impl CheckpointStore {
         for &step in steps.iter().rev().skip(self.n_keep) {
             // Renamed first, so that a kill halfway never leaves a folder that looks like a checkpoint.
             let removed = self.dir.join(format!(".step-{step}.removed"));
-            durable::remove_dir(&removed)?;
+            durable::discard_dir(&removed);
+            if removed.exists() {
+                // Tried again after the next checkpoint.
+                continue;
+            }
             durable::rename(&self.dir.join(folder_name(step)), &removed)?;
-            durable::remove_dir(&removed)?;
+            durable::discard_dir(&removed);
         }
         Ok(())
     }
@@ -207,7 +211,7 @@ impl CheckpointStore {
                     continue;
                 }
             }
-            durable::remove_dir(&path)?;
+            durable::discard_dir(&path);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! data it names: hence the order file, folder, rename, parent folder everywhere in this crate. Single files
 //! are `candor_data::atomic`'s; this is for folders.
 
+use std::error::Error as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -52,6 +53,19 @@ pub(crate) fn remove_dir(dir: &Path) -> Result<(), RunError> {
         fs::remove_dir_all(dir).map_err(RunError::io("remove", dir))?;
     }
     Ok(())
+}
+
+/// Removes a folder that nothing needs any more. Where that fails, it stays and is told: on NFS a folder cannot go while somebody reads
+/// a file in it, and no run should end because of that.
+pub(crate) fn discard_dir(dir: &Path) {
+    if let Err(error) = remove_dir(dir) {
+        let why = error.source().map(ToString::to_string);
+        tracing::warn!(
+            "{} stays where it is, although nothing needs it any more: {}",
+            dir.display(),
+            why.unwrap_or_default()
+        );
+    }
 }
 
 /// Creates a folder with its parents.

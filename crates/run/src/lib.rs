@@ -31,7 +31,7 @@ pub use error::{Damage, RunError};
 pub use inputs::Inputs;
 pub use launch::{LaunchOptions, Outcome};
 pub use lock::lock;
-pub use place::{RankPlace, processes_started};
+pub use place::{RankPlace, is_script_of_slurm, processes_started};
 pub use progress::Progress;
 pub use ranks::{Exchange, Ranks};
 pub use run_folder::{Claim, Resumed, RunFolder, RunOptions, write_result};

@@ -2,7 +2,8 @@
 //!
 //! `RANK`, `WORLD_SIZE`, `LOCAL_RANK`, `MASTER_ADDR` and `MASTER_PORT` are torchrun's, and what `candor … --ranks N` sets for its own
 //! processes. Without a `RANK`, `SLURM_PROCID`, `SLURM_NTASKS` and `SLURM_LOCALID` tell the same in a job step of `srun`, where
-//! address and port have to be set. `PET_MASTER_ADDR` and `PET_MASTER_PORT` are read where the plain ones are missing.
+//! address and port have to be set. `PET_MASTER_ADDR` and `PET_MASTER_PORT` are read where the plain ones are missing. What `mpirun`
+//! starts without a `RANK` is refused: each process would take itself for the only one, in a folder that locks may not reach.
 
 use crate::error::RunError;
 
@@ -32,8 +33,11 @@ impl RankPlace {
     /// The place that the environment tells; none where this process is alone.
     ///
     /// # Errors
-    /// A variable is missing or no number, or the numbers contradict each other.
+    /// A variable is missing or no number, the numbers contradict each other, or `mpirun` has started several processes without them.
     pub fn of_environment(get: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, RunError> {
+        if let Some((name, n)) = processes_of_mpi(&get) {
+            return Err(unfit(name, format!("is {n}, but mpirun sets no RANK")));
+        }
         let of_slurm = get("RANK").is_none() && get("SLURM_PROCID").is_some();
         let [rank, world, local] = if of_slurm {
             ["SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"]
@@ -82,6 +86,9 @@ impl RankPlace {
 
 /// Processes that a launcher has started of this command, which may be one that ranks cannot share; 1 where it is alone.
 pub fn processes_started(get: impl Fn(&str) -> Option<String>) -> usize {
+    if let Some((_, n)) = processes_of_mpi(&get) {
+        return n;
+    }
     // The script of a SLURM job has `SLURM_NTASKS` too and runs once; what `srun` starts has this.
     let name = match get("RANK") {
         Some(_) => "WORLD_SIZE",
@@ -89,6 +96,33 @@ pub fn processes_started(get: impl Fn(&str) -> Option<String>) -> usize {
     };
     let n = get(name).and_then(|n| n.parse().ok());
     n.unwrap_or(1).max(1)
+}
+
+/// Whether this process belongs to the script of a SLURM job, which runs once for all tasks of the job, and to none of its steps: SLURM's
+/// variables tell it the place of the first task.
+pub fn is_script_of_slurm(get: impl Fn(&str) -> Option<String>) -> bool {
+    let is_set = |name| get(name).is_some();
+    is_set("SLURM_PROCID") && !is_set("SLURM_STEP_NUM_TASKS") && !is_set("RANK")
+}
+
+/// How many processes `mpirun` has started, where that are several and nothing else tells their ranks, and the variable that says so.
+fn processes_of_mpi(get: impl Fn(&str) -> Option<String>) -> Option<(&'static str, usize)> {
+    const OPEN_MPI: &str = "OMPI_COMM_WORLD_SIZE";
+    const MPICH: &str = "PMI_SIZE";
+    if get("RANK").is_some() {
+        return None;
+    }
+    // What `srun` starts may have MPICH's, too.
+    let is_slurms = get("SLURM_PROCID").is_some();
+    let names: &[&'static str] = if is_slurms {
+        &[OPEN_MPI]
+    } else {
+        &[OPEN_MPI, MPICH]
+    };
+    names.iter().find_map(|&name| {
+        let n: usize = get(name)?.parse().ok()?;
+        (n > 1).then_some((name, n))
+    })
 }
 
 fn number(name: &str, text: &str) -> Result<usize, RunError> {
@@ -190,6 +224,40 @@ mod tests {
         assert_eq!(started(&job), 1);
         let step = [&job[..], &[("SLURM_STEP_NUM_TASKS", "16")]].concat();
         assert_eq!(started(&step), 16);
+        let is_script = |set: &[(&str, &str)]| {
+            is_script_of_slurm(|name| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let torchrun = [&TORCHRUN[..], &job].concat();
+        let found = [&job[..], &step[..], &torchrun[..], &[]].map(is_script);
+        assert_eq!(found, [true, false, false, false]);
+        assert_eq!(started(&[("OMPI_COMM_WORLD_SIZE", "4")]), 4);
+        let torchrun = [&TORCHRUN[..], &[("OMPI_COMM_WORLD_SIZE", "4")]].concat();
+        assert_eq!(started(&torchrun), 8);
+    }
+
+    #[test]
+    fn a_process_of_mpirun_is_not_taken_for_the_only_one() {
+        let open_mpi = [("OMPI_COMM_WORLD_SIZE", "4"), ("OMPI_COMM_WORLD_RANK", "1")];
+        let mpich = [("PMI_SIZE", "2"), ("PMI_RANK", "1")];
+        for (set, begins) in [
+            (
+                open_mpi,
+                "OMPI_COMM_WORLD_SIZE is 4, but mpirun sets no RANK; ",
+            ),
+            (mpich, "PMI_SIZE is 2, but mpirun sets no RANK; "),
+        ] {
+            let said = place(&set).unwrap_err();
+            assert!(said.starts_with(begins), "{said}");
+            // A script that tells them their ranks.
+            let told = place(&[&TORCHRUN[..], &set].concat());
+            assert_eq!(told.unwrap().unwrap().rank, 5);
+        }
+        let slurm = [("SLURM_PROCID", "0"), ("SLURM_NTASKS", "1")];
+        assert_eq!(place(&[slurm, mpich].concat()), Ok(None));
+        assert_eq!(place(&[("OMPI_COMM_WORLD_SIZE", "1")]), Ok(None));
     }
 
     #[test]

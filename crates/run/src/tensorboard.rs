@@ -82,6 +82,11 @@ fn next_path(dir: &Path) -> Result<PathBuf, RunError> {
     Ok(dir.join(format!("{PREFIX}{:010}.{:04}{SUFFIX}", next.0, next.1)))
 }
 
+/// Whether a file of this name is one that [`EventWriter`] has written.
+pub(crate) fn is_event_file(name: &str) -> bool {
+    parse_name(name).is_some()
+}
+
 fn parse_name(name: &str) -> Option<(u64, u64)> {
     let (secs, n) = name
         .strip_prefix(PREFIX)?

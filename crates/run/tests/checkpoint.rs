@@ -78,6 +78,25 @@ fn the_last_few_are_kept() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
+/// As on NFS, where a folder stays while somebody reads a file in it. Here a file is in the way, which is removed as no folder is.
+#[test]
+fn an_old_checkpoint_that_cannot_be_removed_ends_no_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = CheckpointStore::open(dir.path(), 1).unwrap();
+    save(&store, 1);
+    let in_the_way = dir.path().join(".step-1.removed");
+    fs::write(&in_the_way, "").unwrap();
+    save(&store, 2);
+    assert_eq!(store.steps().unwrap(), [1, 2]);
+    assert_eq!(store.newest().unwrap().checkpoint.unwrap().state.step, 2);
+    // Nor does it keep the run from going on, and it goes when it can.
+    let store = CheckpointStore::open(dir.path(), 1).unwrap();
+    fs::remove_file(&in_the_way).unwrap();
+    save(&store, 3);
+    assert_eq!(store.steps().unwrap(), [3]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
 #[test]
 fn saving_a_step_again_replaces_it() {
     let dir = tempfile::tempdir().unwrap();

@@ -184,6 +184,7 @@ fn a_folder_that_was_none_of_a_run_keeps_what_is_in_it() {
         "suite/pope.jsonl",
         "suite/step-by-step/notes.txt",
         "best/notes.txt",
+        "events.out.tfevents.1700000000.node7.4242.0",
     ];
     let own = own.map(|name| dir.path().join(name));
     for file in &own {
@@ -196,6 +197,8 @@ fn a_folder_that_was_none_of_a_run_keeps_what_is_in_it() {
         for file in &own {
             assert_eq!(fs::read_to_string(file).unwrap(), "mine");
         }
+        // The other program's, and that of the last start.
+        assert_eq!(event_files(dir.path()), 2);
     }
 }
 

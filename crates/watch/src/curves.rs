@@ -15,6 +15,8 @@ const MAX_BYTES: u64 = 64 << 20;
 pub(crate) struct Curves {
     /// Bytes that were read, whole lines.
     offset: u64,
+    /// The last of them, with its end.
+    last_line: Vec<u8>,
     /// Lines that are no JSON object.
     n_damaged: usize,
     /// The field `step` of each line, or the number after that of the line before where it has none; ascending.
@@ -23,7 +25,8 @@ pub(crate) struct Curves {
 }
 
 impl Curves {
-    /// Reads what was added to the file since the last look; all of it where it became shorter.
+    /// Reads what was added to the file since the last look; all of it where it became shorter, or was cut and has grown beyond
+    /// that again, so that another line stands in the place of the last one.
     pub(crate) fn follow(&mut self, path: &Path) {
         let Ok(mut file) = File::open(path) else {
             *self = Self::default();
@@ -34,18 +37,31 @@ impl Curves {
             *self = Self::default();
         }
         let mut bytes = Vec::new();
+        let n_known = self.last_line.len();
         let read = file
-            .seek(SeekFrom::Start(self.offset))
-            .and_then(|_| file.take(MAX_BYTES).read_to_end(&mut bytes));
+            .seek(SeekFrom::Start(self.offset - n_known as u64))
+            .and_then(|_| {
+                let most = MAX_BYTES + n_known as u64;
+                file.take(most).read_to_end(&mut bytes)
+            });
         if read.is_err() {
             return;
         }
+        if !bytes.starts_with(&self.last_line) {
+            *self = Self::default();
+            self.follow(path);
+            return;
+        }
+        bytes.drain(..n_known);
         // A last line without its end is still being written.
         let whole = bytes
             .iter()
             .rposition(|&b| b == b'\n')
             .map_or(0, |end| end + 1);
         self.offset += whole as u64;
+        if let Some(line) = bytes[..whole].split_inclusive(|&b| b == b'\n').next_back() {
+            self.last_line = line.to_vec();
+        }
         for line in bytes[..whole].split(|&b| b == b'\n') {
             if !line.is_empty() {
                 self.learn(line);
@@ -209,6 +225,27 @@ mod tests {
             (Some(1), Some(7.0))
         );
         assert!(!curves.has("rewards/model"));
+    }
+
+    /// A run that was resumed from step 1 has done more steps by the next look than it had before, and on a GPU with other numbers.
+    #[test]
+    fn a_file_that_was_cut_and_has_grown_again_is_read_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        let first = "{\"step\":1,\"loss\":4}\n";
+        write(
+            &path,
+            &format!("{first}{{\"step\":2,\"loss\":3}}\n{{\"step\":3,\"loss\":2}}\n"),
+        );
+        let mut curves = Curves::default();
+        curves.follow(&path);
+        assert_eq!(curves.numbers("loss"), [4.0, 3.0, 2.0]);
+        let again =
+            "{\"step\":2,\"loss\":3.25}\n{\"step\":3,\"loss\":2.5}\n{\"step\":4,\"loss\":1}\n";
+        write(&path, &format!("{first}{again}"));
+        curves.follow(&path);
+        assert_eq!(curves.numbers("loss"), [4.0, 3.25, 2.5, 1.0]);
+        assert_eq!((curves.last_step(), curves.n_damaged()), (Some(4), 0));
     }
 
     #[test]

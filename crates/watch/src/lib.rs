@@ -1,7 +1,7 @@
 //! `candor watch`: a page, or a table in the terminal, over any number of run folders, finished or running.
 //!
-//! It only reads: `metrics.jsonl`, `timings.jsonl`, `resolved.toml` and `samples/`, as runs write them. Files that grow are read on
-//! from where they were; one that became shorter, because its run was resumed from an earlier checkpoint, is read anew.
+//! It only reads: `metrics.jsonl`, `timings.jsonl`, `resolved.toml`, `resumed.jsonl` and `samples/`, as runs write them. Files that grow
+//! are read on from where they were; one that was cut, because its run was resumed from an earlier checkpoint, is read anew.
 //! Nothing here knows tensors. [`Mlflow`] sends what is read to a server, where that is asked for.
 
 #![warn(unreachable_pub)]

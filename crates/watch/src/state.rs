@@ -12,8 +12,13 @@ const QUIET: Duration = Duration::from_mins(2);
 /// The time left is reckoned from so many of the last steps.
 const RECENT: usize = 20;
 
-/// What a stage, or an evaluation, writes at its end.
-const ENDS: [&str; 2] = ["result.json", "results.json"];
+/// What a stage, or an evaluation, writes at its end; fine-tuning, which may have nothing to tell, the last files of what it trained.
+const ENDS: [&str; 4] = [
+    "result.json",
+    "results.json",
+    "adapter/adapter_config.json",
+    "model/preprocessor_config.json",
+];
 
 /// Whether a run goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -165,7 +170,16 @@ mod tests {
         assert_eq!(after(1005, Some(5)).secs_left, None);
         assert_eq!(after(1005, Some(2)).state, State::Finished);
         assert_eq!(after(10, None).secs_left, None);
-        write("result.json", "{}");
-        assert_eq!(after(1005, None).state, State::Finished);
+        for (end, folder) in [
+            ("result.json", ""),
+            ("adapter/adapter_config.json", "adapter"),
+            ("model/preprocessor_config.json", "model"),
+        ] {
+            assert_eq!(after(1005, None).state, State::Quiet, "{end}");
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+            write(end, "{}");
+            assert_eq!(after(1005, None).state, State::Finished, "{end}");
+            std::fs::remove_file(dir.path().join(end)).unwrap();
+        }
     }
 }

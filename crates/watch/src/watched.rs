@@ -70,7 +70,6 @@ impl Watched {
     pub(crate) fn summary(&self, id: usize) -> Summary {
         let n_steps = self.setting("run", "steps").and_then(Value::as_integer);
         let n_steps = n_steps.and_then(|n| u64::try_from(n).ok());
-        let max_kl = self.setting("guard", "max_kl").and_then(Value::as_float);
         let peaks = self.timings.last_below("phase_peak_bytes/");
         Summary {
             id,
@@ -83,7 +82,7 @@ impl Watched {
                 n_steps,
                 SystemTime::now(),
             ),
-            warnings: warnings(&self.metrics, max_kl),
+            warnings: warnings(&self.metrics, self.max_kl()),
             phases: self.timings.last_below("phase_secs/"),
             peak_bytes: peaks.into_values().max_by(f64::total_cmp),
             tokens_per_sec: self.timings.last("tokens_per_sec"),
@@ -107,6 +106,16 @@ impl Watched {
         self.recipe.get(table)?.get(key)
     }
 
+    /// The divergence that stops the run, as it goes on with it: a resume may have changed it.
+    fn max_kl(&self) -> Option<f64> {
+        if let Some(changed) = last_change(&self.folder, "guard.max_kl") {
+            return changed.as_f64();
+        }
+        let begun_with = self.setting("guard", "max_kl")?;
+        let whole = || begun_with.as_integer().map(|number| number as f64);
+        begun_with.as_float().or_else(whole)
+    }
+
     /// The folder of the images that the run's data show, from where the run was started.
     pub(crate) fn images(&self) -> Option<PathBuf> {
         let text = |key| self.setting("data", key).and_then(Value::as_str);
@@ -123,11 +132,24 @@ fn version(path: &Path) -> Option<(SystemTime, u64)> {
 
 /// An unreadable recipe tells nothing, and hinders nothing.
 fn recipe(path: &Path) -> Table {
+    let text = small_text(path);
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// The text of a file that is no larger than a recipe; none where it cannot be read.
+fn small_text(path: &Path) -> Option<String> {
     let small = path
         .metadata()
         .is_ok_and(|about| about.len() <= MAX_RECIPE_BYTES);
-    let text = small.then(|| fs::read_to_string(path).ok()).flatten();
-    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+    small.then(|| fs::read_to_string(path).ok()).flatten()
+}
+
+/// What resumes changed a setting to in the end; none where they left it as it was.
+fn last_change(folder: &Path, key: &str) -> Option<serde_json::Value> {
+    let text = small_text(&folder.join("resumed.jsonl"))?;
+    let notes = text.lines().rev();
+    let mut notes = notes.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    notes.find_map(|note| Some(note.get("changes")?.get(key)?.get("to")?.clone()))
 }
 
 /// All runs of the folders that were named.
@@ -257,6 +279,28 @@ mod tests {
         assert_eq!(own.runs[0].name, "sft");
         let all = Runs::open(vec![dir.path().to_owned()]).unwrap();
         assert_eq!(all.runs[0].name, "demo/ppo");
+    }
+
+    /// Half of the 60 that the recipe has as a whole number is used up, and not half of the 200 that the run goes on with.
+    #[test]
+    fn the_divergence_that_stops_a_run_is_the_one_it_goes_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        run(dir.path(), "[guard]\nmax_kl = 60\n");
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        write("metrics.jsonl", "{\"step\":1,\"kl_mean\":40}\n");
+        let runs = Runs::open(vec![dir.path().to_owned()]).unwrap();
+        let warned = || {
+            let warnings = runs.runs[0].summary(0).warnings;
+            warnings.iter().map(|w| w.metric).collect::<Vec<_>>()
+        };
+        assert_eq!(warned(), ["kl_mean"]);
+        let note = |to: &str| {
+            format!("{{\"step\":1,\"changes\":{{\"guard.max_kl\":{{\"from\":60,\"to\":{to}}}}}}}\n")
+        };
+        write("resumed.jsonl", &(note("70") + &note("200.0")));
+        assert_eq!(warned(), Vec::<&str>::new());
+        write("resumed.jsonl", &(note("200.0") + &note("70")));
+        assert_eq!(warned(), ["kl_mean"]);
     }
 
     #[test]

@@ -40,7 +40,14 @@ impl std::error::Error for Ended {}
 /// # Errors
 /// The ranks do not find each other; or, where they were started here, one failed ([`Ended`]) or a signal stopped them.
 pub fn start(arguments: &RankArguments) -> anyhow::Result<Option<Ranks>> {
-    let place = RankPlace::of_environment(|name| std::env::var(name).ok())?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let starts_them =
+        arguments.ranks.is_some_and(|n| n > 1) && candor_run::is_script_of_slurm(variable);
+    let place = if starts_them {
+        None
+    } else {
+        RankPlace::of_environment(variable)?
+    };
     let Some(place) = place else {
         return match arguments.ranks {
             None | Some(1) => Ok(Some(Ranks::alone())),

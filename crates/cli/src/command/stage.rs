@@ -8,7 +8,7 @@ use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_rl::recipe::ONE_REWARD_DEVICE;
 use candor_rounds::RoundsRecipe;
-use candor_run::{LaunchOptions, Outcome, StopSignal};
+use candor_run::{Claim, LaunchOptions, Outcome, RunOptions, StopSignal};
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
 use candor_train::DeviceChoice;
@@ -95,13 +95,24 @@ fn exported(
         .session
         .out;
     let file = std::path::absolute(run.with_added_extension("preferences.jsonl"))?;
+    let setting = format!("data.preferences=[{}]", serde_json::to_string(&file)?);
+    let mut resumed = stage.clone();
+    resumed.sets.push(setting.clone());
+    // Before anything is written: a run in the folder could never go on with what people say now.
+    drop(Claim::start(&RunOptions {
+        dir: &run,
+        stage: "reward",
+        resolved: "",
+        n_keep_checkpoints: 1,
+        resume_command: &resume_command("reward", &resumed),
+        may_change: &[],
+    })?);
     let format = candor_annotate::export::Format::PreferenceLog;
     eprintln!(
         "{}",
         annotate::export_to(project, format, Some(aggregate.into()), &file)?
     );
-    let name = serde_json::to_string(&file)?;
-    Ok(format!("data.preferences=[{name}]"))
+    Ok(setting)
 }
 
 /// Trains a policy on comparisons.
@@ -170,11 +181,14 @@ where
         ranks,
     };
     let device = device::of_rank(device, &launch.ranks)?;
-    if start(&launch, device)? == Outcome::Stopped {
+    let outcome = start(&launch, device)?;
+    // What comes next may read what the first rank writes last. And launchers end all ranks when one has ended with an error
+    // (torchrun, and srun with --kill-on-bad-exit): the first would be ended while it writes the checkpoint of a run that is stopped.
+    launch.ranks.meet()?;
+    if outcome == Outcome::Stopped {
         launch.stop.check()?;
     }
-    // What comes next may read what the first rank writes last.
-    Ok(launch.ranks.meet()?)
+    Ok(())
 }
 
 /// The command that continues this run, ready to paste into a shell.

@@ -237,3 +237,59 @@ fn a_full_disk_ends_all_ranks_and_the_run_goes_on_when_there_is_room() {
     }
     assert_same(folder, "sft-room", "sft-full", &RESULTS);
 }
+
+/// A launcher that ends all ranks when one has ended would end the first while it writes. Here it cannot write, and so the other one,
+/// which has nothing to write, must hear of it.
+#[test]
+fn no_rank_of_a_run_that_is_stopped_ends_before_its_checkpoint_is_written() {
+    let folder = prepared();
+    let long = sets(&[("run.steps", "2000"), ("run.checkpoint_every", "2000")]);
+    let arguments = on_ranks([sft("sft-ranks-stopped"), long].concat(), 2);
+    let port = free_port();
+    let start = |n: usize| rank(folder, [n, 2], port, &arguments).spawn().unwrap();
+    let mut ranks = [0, 1].map(start);
+    let out = folder.join("sft-ranks-stopped");
+    assert!(has_stepped(&out.join("metrics.jsonl"), &mut ranks));
+    let checkpoints = out.join("checkpoints");
+    std::fs::remove_dir(&checkpoints).unwrap();
+    std::fs::write(&checkpoints, "").unwrap();
+    run(Command::new("sh").args(["-c", &format!("kill -TERM {}", ranks[1].id())]));
+    let outputs = ranks.map(|rank| rank.wait_with_output().unwrap());
+    let [first, second] = outputs.each_ref().map(said);
+    assert_eq!(outputs[0].status.code(), Some(2), "{first}");
+    assert!(first.contains("cannot create"), "{first}");
+    assert_eq!(outputs[1].status.code(), Some(75), "{second}");
+}
+
+/// All ranks end by what the guard says. Whether the steps before are kept the first knows alone, and who says it has waited for that.
+#[test]
+fn ranks_that_the_guard_stops_wait_until_the_steps_before_are_kept() {
+    let folder = judged();
+    let short = sets(&[("run.steps", "3"), ("batch.micro_batch", "1")]);
+    let arguments = on_ranks(
+        [with_own_recipe("rl", "rl-ranks-guarded"), short].concat(),
+        2,
+    );
+    run(candor(folder).args(&arguments));
+    // The last step is done again, and no checkpoint of those before it can be written: a file is where its folder would be.
+    let partial = folder.join("rl-ranks-guarded/checkpoints/.step-2.partial");
+    std::fs::write(partial, "").unwrap();
+    let strict = sets(&[
+        ("guard.min_response_tokens", "1000.0"),
+        ("run.checkpoint_every", "100"),
+    ]);
+    let again = [arguments, strict, vec!["--resume".to_owned()]].concat();
+    let port = free_port();
+    let start = |n: usize| rank(folder, [n, 2], port, &again).spawn().unwrap();
+    let ranks = [0, 1].map(start);
+    for output in ranks.map(|rank| rank.wait_with_output().unwrap()) {
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for words in [
+            "fewer than guard.min_response_tokens",
+            "none could be written",
+        ] {
+            assert!(said.contains(words), "{said}");
+        }
+    }
+}

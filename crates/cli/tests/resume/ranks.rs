@@ -449,7 +449,14 @@ fn whoever_starts_ranks_hands_on_signals_and_ends_all_when_one_dies() {
         ("run.checkpoint_every", "100"),
     ]));
     let metrics = folder.join("sft-launched/metrics.jsonl");
-    let mut launched = [candor(folder).args(&arguments).spawn().unwrap()];
+    // As in the script of a SLURM job of three tasks, which runs once.
+    let mut script = candor(folder);
+    script.args(&arguments).envs([
+        ("SLURM_PROCID", "0"),
+        ("SLURM_LOCALID", "0"),
+        ("SLURM_NTASKS", "3"),
+    ]);
+    let mut launched = [script.spawn().unwrap()];
     assert!(has_stepped(&metrics, &mut launched));
     let [stopped] = launched;
     run(Command::new("sh").args(["-c", &format!("kill -INT {}", stopped.id())]));

@@ -33,6 +33,31 @@ fn a_fresh_run_never_overwrites_another_and_a_changed_recipe_never_resumes() {
     );
 }
 
+/// The same command once more, as a job that is queued again has it. What people said since must not take the place of what the run
+/// began with, so the project, which is not even there, is not looked at.
+#[test]
+fn a_run_of_annotations_that_has_begun_keeps_those_it_began_with() {
+    let folder = prepared();
+    let run = folder.join("reward-annotated");
+    fs::create_dir(&run).unwrap();
+    fs::write(run.join("resolved.toml"), "").unwrap();
+    fs::write(run.join("metrics.jsonl"), "{\"step\":1}\n").unwrap();
+    let kept = folder.join("reward-annotated.preferences.jsonl");
+    fs::write(&kept, "as it began").unwrap();
+    let said = refused(
+        candor(folder)
+            .args(with_own_recipe("reward", "reward-annotated"))
+            .args(["--annotations", "project.toml", "--aggregate", "majority"]),
+    );
+    for words in [
+        "reward-annotated already holds a run",
+        "reward-annotated.preferences.jsonl\"]' --resume",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "as it began");
+}
+
 #[test]
 fn a_start_that_failed_is_in_nobodys_way() {
     let folder = prepared();

@@ -289,6 +289,24 @@ fn a_key_in_the_wrong_table_is_pointed_to_the_right_one() {
     );
 }
 
+/// TOML reads `"a.b" = 1` as a key of one name, which no stage asks for.
+#[test]
+fn a_path_between_quotes_is_not_passed_over() {
+    let optional = "\"optimizer.warmup_ratio\" = 0.1\n";
+    let said = read(&format!("{optional}{GOOD}"), &[])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains(
+            "r.toml:1: optimizer.warmup_ratio: unknown key (write it without quotes, which make one name of a path)"
+        ),
+        "{said}"
+    );
+    // Between quotes a name without a dot is the name that it is.
+    let quoted = GOOD.replace("schedule =", "\"warmup_ratio\" = 0.1\nschedule =");
+    assert_eq!(read(&quoted, &[]).unwrap().0.warmup_ratio, Some(0.1));
+}
+
 #[test]
 fn joint_mistakes_are_the_stages_own() {
     let mut recipe = Reader::parse("r.toml", "a = 1\nb = 2\n", &[]);

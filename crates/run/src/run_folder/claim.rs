@@ -16,6 +16,7 @@ use crate::checkpoint::{CheckpointStore, Newest};
 use crate::durable;
 use crate::error::RunError;
 use crate::lock::lock;
+use crate::tensorboard::is_event_file;
 
 /// A run folder that this process holds.
 #[derive(Debug)]
@@ -185,7 +186,8 @@ impl Claim {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let left = ["timings.jsonl", "init_from.json", resumes::FILE].contains(&&*name);
             let left = left || was_run && name == "best.json";
-            if left || name.starts_with("events.out.") {
+            // Other programs' event files may lie here too, as where they have one folder for TensorBoard.
+            if left || is_event_file(&name) {
                 fs::remove_file(&path).map_err(RunError::io("remove", &path))?;
             }
         }

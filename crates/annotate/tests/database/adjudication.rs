@@ -99,6 +99,27 @@ on_both! {
         assert_eq!(office.store.evidence().await.unwrap().items.len(), 0);
     };
 
+    nobody_waits_for_answers_to_what_is_settled("overlap = 2\n") |office: Box<Office>| async move {
+        office.work(3).await;
+        let people = office.annotators(2).await;
+        let judge = office.person("judge", Role::Adjudicator).await;
+        assert_eq!(office.work_through(&people[0], good).await, 3);
+        let disputed = office.claim(&people[1]).await.unwrap();
+        office.answer(&people[1], &disputed, first(bad(&disputed))).await.unwrap();
+        let flagged = office.claim(&people[1]).await.unwrap();
+        office.store.flag(people[1].clone(), flagged.assignment, FlagReason::Text, None).await.unwrap();
+        let queue = office.store.queue(&judge).await.unwrap();
+        let waiting: Vec<(i64, i64)> = queue.items.iter().map(|waiting| (waiting.item, waiting.n_answers)).collect();
+        let [(two_answers, 2), (one_answer, 1)] = waiting[..] else {
+            panic!("{waiting:?}");
+        };
+        office.store.withdraw(judge.clone(), two_answers, "unclear".into()).await.unwrap();
+        office.store.decide(judge, one_answer, first(Pick::A)).await.unwrap();
+        // Two answers of the item that is withdrawn, one of that which is decided, and one of two of the last.
+        let overview = office.store.overview().await.unwrap();
+        assert_eq!((overview.n_answers, overview.n_needed), (4, 5));
+    };
+
     the_overview_counts_what_is_there("overlap = 2\n") |office: Box<Office>| async move {
         office.work(4).await;
         let people = office.annotators(2).await;

@@ -48,6 +48,20 @@ on_both! {
         assert!(task.answers.a.ends_with("w-1"), "{}", task.answers.a);
     };
 
+    images_may_lie_in_another_folder_later("overlap = 1\n") |office: Box<Office>| async move {
+        office.work(2).await;
+        let anna = office.person("anna", Role::Annotator).await;
+        let task = office.claim(&anna).await.unwrap();
+        let mut moved = item(Kind::Work, "w-0", None);
+        moved.image_folder = Some("/disk/images".into());
+        assert_eq!(office.store.import(Path::new("test"), vec![moved]).await.unwrap(), 0);
+        let images = office.store.images_of_task(&anna, &task.assignment).await.unwrap();
+        let places: Vec<_> = images.iter().map(|image| (image.folder.as_str(), image.image.as_str())).collect();
+        assert_eq!(places, [("/disk/images", "w-0.png")]);
+        let images = office.store.images_of_item(2).await.unwrap();
+        assert_eq!(images[0].folder, "images", "the other was not imported again");
+    };
+
     smaller_ranks_come_first("overlap = 1\n") |office: Box<Office>| async move {
         let items = [("late", 2), ("early", 0), ("middle", 1)].map(|(name, rank)| {
             let mut item = item(Kind::Work, name, None);

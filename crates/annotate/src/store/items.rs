@@ -204,6 +204,16 @@ impl Store {
             .collect()
     }
 
+    /// How many items of work came when `protocol.overlap` was another: they keep that.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn n_of_other_overlap(&self) -> Result<i64, AnnotateError> {
+        let sql = "SELECT COUNT(*) AS n FROM items WHERE kind = 'work' AND overlap <> $1";
+        let overlap = i64::from(self.rules.protocol.overlap);
+        self.read().await?.int(sql, values![overlap]).await
+    }
+
     /// Where an item's images are, in their order; none for an item without one, or where there is no such item.
     ///
     /// # Errors

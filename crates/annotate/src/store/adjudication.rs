@@ -140,13 +140,14 @@ impl Store {
         Ok(Queue { n_waiting, items })
     }
 
-    /// An item with all that was said of it.
+    /// An item with all that was said of it, once it waits or waited: adjudicators compare too, and what is open may come to them.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`].
+    /// [`Refusal::NotFound`], also for an item that is open and was never sent back to an author.
     pub async fn case(&self, item: i64) -> Result<Case, AnnotateError> {
         let connection = &mut self.read().await?;
-        let sql = "SELECT kind, state, image, turns, outputs FROM items WHERE item = $1 AND kind <> 'training'";
+        let sql = "SELECT kind, state, image, turns, outputs FROM items i WHERE item = $1 AND kind <> 'training' \
+                   AND (state NOT IN ('open', 'unshown') OR EXISTS (SELECT 1 FROM answers a WHERE a.item = i.item AND a.state = 'sent_back'))";
         let row = connection
             .row(sql, values![item])
             .await?

@@ -99,6 +99,19 @@ on_both! {
         assert_eq!(office.store.evidence().await.unwrap().items.len(), 0);
     };
 
+    what_others_said_is_read_only_once_an_item_waits("overlap = 2\n") |office: Box<Office>| async move {
+        office.work(1).await;
+        office.known(Kind::Gold, 1).await;
+        let people = office.annotators(2).await;
+        assert_eq!(office.work_through(&people[0], good).await, 1);
+        // The work has one of its two answers, and nobody complained about the gold.
+        for item in [1, 2] {
+            assert_eq!(refusal(office.store.case(item).await), Refusal::NotFound("item"));
+        }
+        assert_eq!(office.work_through(&people[1], bad).await, 1);
+        assert_eq!(office.store.case(1).await.unwrap().judgements.len(), 2);
+    };
+
     nobody_waits_for_answers_to_what_is_settled("overlap = 2\n") |office: Box<Office>| async move {
         office.work(3).await;
         let people = office.annotators(2).await;

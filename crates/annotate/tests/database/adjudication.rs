@@ -26,6 +26,8 @@ on_both! {
         assert_eq!((queue.n_waiting, queue.items[0].why.clone()), (1, vec![Why::Disputed]));
         assert_eq!(office.store.queue(&people[0]).await.unwrap().n_waiting, 0, "not one's own");
         let item = queue.items[0].item;
+        let reopened = office.store.reopen(judge.clone(), item, "again".into()).await;
+        assert!(matches!(refusal(reopened), Refusal::Invalid { field, .. } if field == "item"));
         let case = office.store.case(item).await.unwrap();
         let said: Vec<_> = case.judgements.iter().map(|given| (given.who.as_str(), given.answer.first)).collect();
         assert_eq!(said, [("P1", Pick::A), ("P2", Pick::B)]);

@@ -170,6 +170,13 @@ async fn ready(path: &Path, project: Project) -> Result<(Project, Store, Serving
     let imported = import::all(&project, &store, &decoded).await?;
     eprintln!("{}: {} new items", path.display(), imported.n_new);
     tell_equal(path, imported.n_equal);
+    let n_other = store.n_of_other_overlap().await?;
+    if n_other > 0 {
+        eprintln!(
+            "{}: {n_other} items were imported with another `protocol.overlap` and keep it",
+            path.display()
+        );
+    }
     Ok((project, store, serving))
 }
 

@@ -247,9 +247,18 @@ fn without_password(database: &str) -> String {
     if !is_postgres(database) {
         return database.to_owned();
     }
-    match (database.split_once("://"), database.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
-        _ => database.to_owned(),
+    let Some((scheme, rest)) = database.split_once("://") else {
+        return database.to_owned();
+    };
+    // A password may stand before the host, or among the parameters.
+    let (place, parameters) = rest
+        .split_once('?')
+        .map_or((rest, ""), |(place, _)| (place, "?…"));
+    match place.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://…@{host}{parameters}"),
+        // What is before the `?` may be a part of a password that has one.
+        None if rest.contains('@') => format!("{scheme}://…"),
+        None => format!("{scheme}://{place}{parameters}"),
     }
 }
 
@@ -273,4 +282,30 @@ async fn open_sqlite(path: &Path) -> Result<(sqlx::SqlitePool, sqlx::SqlitePool)
         .connect_with(options.pragma("query_only", "ON"))
         .await?;
     Ok((readers, writer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_named_without_its_password() {
+        for (database, shown) in [
+            ("annotate.sqlite", "annotate.sqlite"),
+            ("postgres://anna:secret@db/a", "postgres://…@db/a"),
+            ("postgres://db/a", "postgres://db/a"),
+            (
+                "postgres://anna@db/a?password=secret",
+                "postgres://…@db/a?…",
+            ),
+            (
+                "postgresql:///a?user=anna&password=secret",
+                "postgresql:///a?…",
+            ),
+            ("postgres://db/a?password=s@cret", "postgres://…"),
+            ("postgres://anna:se?cret@db/a", "postgres://…"),
+        ] {
+            assert_eq!(without_password(database), shown, "{database}");
+        }
+    }
 }

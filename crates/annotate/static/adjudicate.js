@@ -80,6 +80,8 @@ class Bench {
       document.body.classList.add("has-task");
       part("queue").value = String(item);
       part("task-title").textContent = `Item ${item}`;
+      // What people disagree on has all its answers.
+      part("reopen").hidden = why.includes("disputed");
       part("why").replaceChildren(...why.map((reason) => make("li", {}, WHY[reason] ?? reason)));
       part("opinions").replaceChildren(
         ...judgements.map((judgement) =>

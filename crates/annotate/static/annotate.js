@@ -139,8 +139,15 @@ class Session {
     announce(error instanceof Refusal ? error.sentence : `Something went wrong: ${error.message}`, { lasting: true });
   }
 
+  /** What to work on now, if it is what the person sees; undefined while another task is about to be shown. */
+  get #shown() {
+    const current = this.#tasks.current;
+    return current?.task.assignment === this.#onScreen ? current : undefined;
+  }
+
   #changed() {
-    this.#drafts.keep(this.#tasks.current.task.assignment, this.#comparison.value);
+    const shown = this.#shown;
+    if (shown !== undefined) this.#drafts.keep(shown.task.assignment, this.#comparison.value);
     this.#showSubmit();
   }
 
@@ -166,7 +173,7 @@ class Session {
   }
 
   #submit() {
-    const current = this.#tasks.current;
+    const current = this.#shown;
     if (current === undefined || this.#isBusy) return;
     if (!this.#comparison.isComplete) {
       announce(this.#comparison.missing);
@@ -242,13 +249,16 @@ class Session {
   }
 
   async #flag() {
-    if (this.#tasks.current?.task.kind !== "work") return;
+    const asked = this.#shown?.task;
+    if (asked?.kind !== "work") return;
     const flag = await askForFlag(this.#project.flag_reasons);
-    if (flag !== null) await this.#giveBack("flag", flag, "Reported. Thank you.");
+    // It may be somebody else's by now, and another one on the screen.
+    if (flag !== null && this.#shown?.task.assignment === asked.assignment)
+      await this.#giveBack("flag", flag, "Reported. Thank you.");
   }
 
   async #giveBack(how, body, done) {
-    const task = this.#tasks.current?.task;
+    const task = this.#shown?.task;
     if (task === undefined || task.kind === "training" || this.#isBusy) return;
     const isGone = await this.#alone(async () => {
       await post(`/api/assignments/${encodeURIComponent(task.assignment)}/${how}`, body);
@@ -271,8 +281,11 @@ class Session {
     if (!task) return;
     this.#tasks.putFirst(task);
     announce("The last answer is taken back. You can change it and send it again.");
-    await this.#reloadMe();
-    await this.#advance();
+    // It comes on the screen at once, however long the rest takes: until then the keys would be about another task.
+    this.#onScreen = null;
+    await Promise.all([this.#advance(), this.#reloadMe()]);
+    showProgress(this.#me);
+    this.#changedButtons();
   }
 
   async #reloadMe() {

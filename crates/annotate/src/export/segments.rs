@@ -2,10 +2,10 @@
 //! corrected one chosen, and the marked words say where they differ and why.
 //!
 //! The fields are those of the published data set (`ds_name`, `idx`, `image_path`, `text` as a JSON string with
-//! question, chosen and rejected); `segments` is our addition. Each correction of each person is a row of its own.
+//! question, chosen and rejected); `segments` and `conversation` are our additions. Each correction of each person is a row of its own.
 
 use candor_data::conversation::IMAGE_PLACEHOLDER;
-use candor_data::shown;
+use candor_data::{Turn, shown};
 use serde::Serialize;
 
 use super::Closed;
@@ -22,6 +22,9 @@ pub(super) struct Row {
     /// Where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     images: Vec<String>,
+    /// What was said before the question, where anything was: `text` has no place for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    conversation: Vec<Turn>,
     text: String,
     segments: Vec<Segment>,
 }
@@ -69,13 +72,8 @@ fn row(
         Which::B => corrections.b.as_deref(),
     };
     let chosen = chosen.filter(|text| !text.trim().is_empty())?;
-    let question = item
-        .turns
-        .last()?
-        .value
-        .replace(IMAGE_PLACEHOLDER, "")
-        .trim()
-        .to_owned();
+    let (last, earlier) = item.turns.split_last()?;
+    let question = last.value.replace(IMAGE_PLACEHOLDER, "").trim().to_owned();
     let text = Text {
         question,
         chosen,
@@ -97,6 +95,7 @@ fn row(
         id: item.name.to_owned(),
         image_path,
         images,
+        conversation: earlier.to_vec(),
         text: serde_json::to_string(&text).ok()?,
         segments: marks.map(|mark| segment(mark, rejected)).collect(),
     })
@@ -112,5 +111,60 @@ fn segment(mark: &Mark, text: &str) -> Segment {
             .take(mark.end - mark.start)
             .collect(),
         kind: mark.kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::{Answer, Corrections, Order, Pick};
+    use candor_data::Side;
+    use serde_json::json;
+
+    #[test]
+    fn what_was_said_before_the_question_goes_with_it() {
+        let corrections = Corrections {
+            a: Some("A cup.".into()),
+            b: None,
+        };
+        let given = Given {
+            person: "x".into(),
+            name: "x".into(),
+            answer: Answer {
+                first: Pick::B,
+                second: None,
+                rating: None,
+                ranking: None,
+                marks: Vec::new(),
+                corrections,
+                note: None,
+            },
+            order: Order::pair(Side::First),
+            active_ms: 0,
+            answered_at: 0,
+        };
+        let outputs = ["A cat.", "A mug."].map(str::to_owned);
+        let exported = |turns: &[Turn]| {
+            let item = Closed {
+                name: "p",
+                image: None,
+                turns,
+                outputs: &outputs,
+                given: vec![&given],
+            };
+            serde_json::to_value(rows(&[item])).unwrap()
+        };
+        let turns = [
+            Turn::human("Is it red?"),
+            Turn::gpt("Yes."),
+            Turn::human("What is it?"),
+        ];
+        let later = exported(&turns);
+        let before =
+            json!([{"from": "human", "value": "Is it red?"}, {"from": "gpt", "value": "Yes."}]);
+        assert_eq!(later[0]["conversation"], before);
+        let text = r#"{"question":"What is it?","chosen":"A cup.","rejected":"A cat."}"#;
+        assert_eq!(later[0]["text"], text);
+        assert_eq!(exported(&turns[..1])[0].get("conversation"), None);
     }
 }

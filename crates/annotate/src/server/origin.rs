@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use url::Url;
 
 use super::App;
 use super::bearer;
@@ -35,14 +36,33 @@ fn is_own(headers: &HeaderMap, public_url: &str) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";
     }
+    // Browsers write hosts in small letters, and leave the scheme's own port out.
+    let public = Url::parse(public_url).map_or_else(
+        |_| public_url.to_owned(),
+        |url| url.origin().ascii_serialization(),
+    );
     headers
         .get(header::ORIGIN)
-        .is_some_and(|origin| origin == public_url)
+        .is_some_and(|origin| origin == public.as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_what_browsers_make_of_it() {
+        let own = |public_url: &str, origin: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("origin", origin.parse().unwrap());
+            is_own(&headers, public_url)
+        };
+        assert!(own("http://LAB-7:8090", "http://lab-7:8090"));
+        assert!(own("http://10.0.0.7:80", "http://10.0.0.7"));
+        assert!(own("https://a.example:443", "https://a.example"));
+        assert!(!own("https://a.example:8443", "https://a.example"));
+        assert!(!own("https://a.example", "http://a.example"));
+    }
 
     #[test]
     fn only_own_pages_may_change_things() {

@@ -140,13 +140,14 @@ impl Store {
         Ok(Queue { n_waiting, items })
     }
 
-    /// An item with all that was said of it.
+    /// An item with all that was said of it, once it waits or waited: adjudicators compare too, and what is open may come to them.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`].
+    /// [`Refusal::NotFound`], also for an item that is open and was never sent back to an author.
     pub async fn case(&self, item: i64) -> Result<Case, AnnotateError> {
         let connection = &mut self.read().await?;
-        let sql = "SELECT kind, state, image, turns, outputs FROM items WHERE item = $1 AND kind <> 'training'";
+        let sql = "SELECT kind, state, image, turns, outputs FROM items i WHERE item = $1 AND kind <> 'training' \
+                   AND (state NOT IN ('open', 'unshown') OR EXISTS (SELECT 1 FROM answers a WHERE a.item = i.item AND a.state = 'sent_back'))";
         let row = connection
             .row(sql, values![item])
             .await?
@@ -282,7 +283,7 @@ impl Store {
     /// Hands an item out again after complaints and skips were dealt with.
     ///
     /// # Errors
-    /// [`Refusal::Decided`] if it waits no longer.
+    /// [`Refusal::Decided`] if it waits no longer, [`Refusal::Invalid`] if its answers disagree: it has them all.
     pub async fn reopen(
         &self,
         person: String,
@@ -291,7 +292,10 @@ impl Store {
     ) -> Result<(), AnnotateError> {
         self.write(move |connection, rules| {
             Box::pin(async move {
-                waiting(connection, &person, item).await?;
+                if waiting(connection, &person, item).await? == "disputed" {
+                    let remedy = "decide it, or send an answer back to its author";
+                    return Err(Refusal::invalid("item", "has all its answers, which disagree", remedy).into());
+                }
                 let sql = "UPDATE skips SET solved = 1 WHERE item = $1";
                 connection.execute(sql, values![item]).await?;
                 set_state(connection, item, "open").await?;
@@ -319,19 +323,20 @@ fn why(state: &str, flagged: bool) -> Vec<Why> {
     why
 }
 
-/// Checks that an item waits for this adjudicator, and keeps other adjudicators off it until the transaction ends.
+/// Checks that an item waits for this adjudicator, and keeps others off it until the transaction ends. Returns its state.
 async fn waiting(
     connection: &mut Connection,
     person: &str,
     item: i64,
-) -> Result<(), AnnotateError> {
+) -> Result<String, AnnotateError> {
     // Writes nothing new, but locks the row.
     let sql = "UPDATE items SET state = state WHERE item = $1 RETURNING state";
     let row = connection
         .row(sql, values![item])
         .await?
         .ok_or(Refusal::NotFound("item"))?;
-    if !matches!(row.text("state")?.as_str(), "disputed" | "held") {
+    let state = row.text("state")?;
+    if !matches!(state.as_str(), "disputed" | "held") {
         return Err(Refusal::Decided.into());
     }
     let sql = "SELECT COUNT(*) AS n FROM answers \
@@ -339,7 +344,7 @@ async fn waiting(
     if connection.int(sql, values![item, person]).await? > 0 {
         return Err(Refusal::OwnAnswer.into());
     }
-    Ok(())
+    Ok(state)
 }
 
 async fn set_state(

@@ -182,6 +182,22 @@ impl Connection {
         self.execute(sql, values![number]).await.map(drop)
     }
 
+    /// Begins to read the database as it is at one moment. The connection is closed at its end and goes to nobody else, so that
+    /// whoever leaves in the middle leaves no transaction behind.
+    pub(crate) async fn hold_still(&mut self) -> Result<(), AnnotateError> {
+        let begin = match self {
+            Self::Sqlite(connection) => {
+                connection.close_on_drop();
+                "BEGIN"
+            }
+            Self::Postgres(connection) => {
+                connection.close_on_drop();
+                "BEGIN ISOLATION LEVEL REPEATABLE READ"
+            }
+        };
+        self.execute(begin, values![]).await.map(drop)
+    }
+
     /// Runs a statement and says how many rows it changed.
     pub(crate) async fn execute(
         &mut self,

@@ -24,14 +24,14 @@ const GIVE_WAY: &str = "SET LOCAL lock_timeout = '500ms'";
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How many items get new ranks in one transaction: people at other servers wait for the rows until it ends.
+/// How many items get new ranks or folders in one transaction: people at other servers wait for the rows until it ends.
 const RANKED_AT_ONCE: usize = 50;
 
 /// What an import did, and what is left of it.
 struct Added {
     /// How many items are new.
     n: usize,
-    /// Which of the file's items were there at another rank.
+    /// Which of the file's items were there at another rank, or with another folder of images.
     displaced: Vec<usize>,
 }
 
@@ -99,7 +99,8 @@ impl NewItem {
 }
 
 impl Store {
-    /// Adds the items of the file `origin` that are not there yet, and ranks those that are; returns how many are new.
+    /// Adds the items of the file `origin` that are not there yet, and gives those that are there their ranks and folders of
+    /// images; returns how many are new.
     ///
     /// # Errors
     /// [`AnnotateError::Changed`] if one is there with other content; nothing is added then.
@@ -124,7 +125,7 @@ impl Store {
                 let mut displaced = Vec::new();
                 for (i, new) in items.iter().enumerate() {
                     let fingerprint = new.fingerprint();
-                    let sql = "SELECT fingerprint, rank FROM items WHERE kind = $1 AND name = $2";
+                    let sql = "SELECT fingerprint, rank, image_folder FROM items WHERE kind = $1 AND name = $2";
                     let found = connection
                         .row(sql, values![new.kind.name(), &new.name])
                         .await?;
@@ -134,7 +135,7 @@ impl Store {
                         continue;
                     };
                     let (old, rank) = (row.text("fingerprint")?, row.int("rank")?);
-                    if rank != new.rank {
+                    if rank != new.rank || row.maybe_text("image_folder")? != new.image_folder {
                         displaced.push(i);
                     }
                     if old == fingerprint {
@@ -166,13 +167,14 @@ impl Store {
         .await
     }
 
-    /// Gives some of the items the ranks that they have in the file. Done twice, it changes nothing more.
+    /// Gives some of the items the ranks and the folder of images that they have now. Done twice, it changes nothing more.
     async fn rank(&self, items: Arc<Vec<NewItem>>, some: Vec<usize>) -> Result<(), AnnotateError> {
         self.write(move |connection, _| {
             Box::pin(async move {
                 give_way(connection).await?;
                 for i in some {
                     rank(connection, &items[i]).await?;
+                    move_images(connection, &items[i]).await?;
                 }
                 Ok(())
             })
@@ -200,6 +202,16 @@ impl Store {
         rows.iter()
             .map(|row| Ok((row.text("name")?, row.int("rank")?)))
             .collect()
+    }
+
+    /// How many items of work came when `protocol.overlap` was another: they keep that.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn n_of_other_overlap(&self) -> Result<i64, AnnotateError> {
+        let sql = "SELECT COUNT(*) AS n FROM items WHERE kind = 'work' AND overlap <> $1";
+        let overlap = i64::from(self.rules.protocol.overlap);
+        self.read().await?.int(sql, values![overlap]).await
     }
 
     /// Where an item's images are, in their order; none for an item without one, or where there is no such item.
@@ -299,6 +311,15 @@ async fn rank(connection: &mut Connection, new: &NewItem) -> Result<(), Annotate
         connection.execute(sql, values).await?;
     }
     Ok(())
+}
+
+/// The images of items that are there already may lie elsewhere now.
+async fn move_images(connection: &mut Connection, new: &NewItem) -> Result<(), AnnotateError> {
+    let sql = "UPDATE items SET image_folder = $1 \
+               WHERE kind = $2 AND name = $3 AND COALESCE(image_folder, '') <> COALESCE($1, '')";
+    let folder = new.image_folder.as_deref();
+    let values = values![folder, new.kind.name(), &new.name];
+    connection.execute(sql, values).await.map(drop)
 }
 
 async fn insert(

@@ -167,6 +167,8 @@ impl Store {
     /// As the database says.
     pub async fn evidence(&self) -> Result<Evidence, AnnotateError> {
         let connection = &mut self.read().await?;
+        // People go on answering: whether an item has all its answers, and these, must be of one moment.
+        connection.hold_still().await?;
         let sql = "SELECT p.person, p.name FROM people p \
                    WHERE EXISTS (SELECT 1 FROM answers a WHERE a.person = p.person) ORDER BY p.number";
         let people = connection

@@ -101,15 +101,17 @@ impl Store {
         for row in connection.rows(sql, values![]).await? {
             let n = row.int("n")?;
             n_items += n;
+            let state = row.text("state")?;
             n_answers += row.int("n_answers")?;
-            n_needed += row.int("overlap")?;
-            match row.text("state")?.as_str() {
+            // Nobody answers any more what was decided or withdrawn, be it with fewer answers than others.
+            n_needed += match state.as_str() {
+                "decided" | "withdrawn" => row.int("n_answers")?,
+                _ => row.int("overlap")?,
+            };
+            match state.as_str() {
                 "complete" | "decided" => n_done += n,
                 "disputed" | "held" => n_waiting += n,
-                "withdrawn" => {
-                    n_withdrawn += n;
-                    n_needed -= row.int("overlap")?;
-                }
+                "withdrawn" => n_withdrawn += n,
                 _ => {}
             }
         }

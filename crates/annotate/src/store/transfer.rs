@@ -148,12 +148,11 @@ impl Store {
 
 /// Begins to read the database as it is at one moment; from then on nobody changes a PostgreSQL database.
 async fn begin(source: &mut Connection) -> Result<(), AnnotateError> {
-    if source.dialect() == Dialect::Sqlite {
-        return source.execute("BEGIN", values![]).await.map(drop);
+    source.hold_still().await?;
+    if source.dialect() == Dialect::Postgres {
+        source.execute(KEEP_STILL, values![]).await?;
     }
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
-    source.execute(begin, values![]).await?;
-    source.execute(KEEP_STILL, values![]).await.map(drop)
+    Ok(())
 }
 
 /// Copies everything, and marks a PostgreSQL database as left.

@@ -41,6 +41,41 @@ fn the_last_answer_is_taken_back_and_given_anew() {
     });
 }
 
+#[test]
+fn what_is_taken_back_is_on_the_screen_before_anything_else_comes() {
+    visit(Rules::default(), async |site, page| {
+        site.work(2).await;
+        let anna = site.person("anna", Role::Annotator).await;
+        page.go_as(site, &anna, "/annotate").await;
+        let first = page.text("#text-a").await;
+        page.press(&["1", ENTER]).await;
+        page.until("the next comparison", async || {
+            (page.text("#text-a").await != first).then_some(())
+        })
+        .await;
+        page.read("#connection", "All saved").await;
+        page.see("#undo:enabled").await;
+        // How far the person is, is never heard of.
+        page.js(
+            "const real = window.fetch; window.fetch = (url, options) => \
+             String(url).endsWith('/api/me') ? new Promise(() => {}) : real(url, options); return true",
+        )
+        .await;
+        page.press(&["z"]).await;
+        page.read("#text-a", &first).await;
+        page.press(&["2", ENTER]).await;
+        page.until("the other comparison", async || {
+            (page.text("#text-a").await != first).then_some(())
+        })
+        .await;
+        page.press(&["1", ENTER]).await;
+        page.read("#message-title", "All done").await;
+        let given = site.answers(2).await.into_iter();
+        let picks = given.map(|given| given.answer.turned(given.order.left()).first);
+        assert_eq!(picks.collect::<Vec<_>>(), [Pick::B, Pick::A]);
+    });
+}
+
 async fn draft_is_on_the_server(page: &Page) {
     page.until("the draft on the server", async || {
         let kept = "return Object.keys(localStorage).filter((key) => key.includes('draft') && JSON.parse(localStorage[key]).isSent).length";

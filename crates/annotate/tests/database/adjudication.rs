@@ -26,6 +26,8 @@ on_both! {
         assert_eq!((queue.n_waiting, queue.items[0].why.clone()), (1, vec![Why::Disputed]));
         assert_eq!(office.store.queue(&people[0]).await.unwrap().n_waiting, 0, "not one's own");
         let item = queue.items[0].item;
+        let reopened = office.store.reopen(judge.clone(), item, "again".into()).await;
+        assert!(matches!(refusal(reopened), Refusal::Invalid { field, .. } if field == "item"));
         let case = office.store.case(item).await.unwrap();
         let said: Vec<_> = case.judgements.iter().map(|given| (given.who.as_str(), given.answer.first)).collect();
         assert_eq!(said, [("P1", Pick::A), ("P2", Pick::B)]);
@@ -97,6 +99,40 @@ on_both! {
         let item = office.store.queue(&judge).await.unwrap().items[0].item;
         office.store.withdraw(judge, item, "unclear".into()).await.unwrap();
         assert_eq!(office.store.evidence().await.unwrap().items.len(), 0);
+    };
+
+    what_others_said_is_read_only_once_an_item_waits("overlap = 2\n") |office: Box<Office>| async move {
+        office.work(1).await;
+        office.known(Kind::Gold, 1).await;
+        let people = office.annotators(2).await;
+        assert_eq!(office.work_through(&people[0], good).await, 1);
+        // The work has one of its two answers, and nobody complained about the gold.
+        for item in [1, 2] {
+            assert_eq!(refusal(office.store.case(item).await), Refusal::NotFound("item"));
+        }
+        assert_eq!(office.work_through(&people[1], bad).await, 1);
+        assert_eq!(office.store.case(1).await.unwrap().judgements.len(), 2);
+    };
+
+    nobody_waits_for_answers_to_what_is_settled("overlap = 2\n") |office: Box<Office>| async move {
+        office.work(3).await;
+        let people = office.annotators(2).await;
+        let judge = office.person("judge", Role::Adjudicator).await;
+        assert_eq!(office.work_through(&people[0], good).await, 3);
+        let disputed = office.claim(&people[1]).await.unwrap();
+        office.answer(&people[1], &disputed, first(bad(&disputed))).await.unwrap();
+        let flagged = office.claim(&people[1]).await.unwrap();
+        office.store.flag(people[1].clone(), flagged.assignment, FlagReason::Text, None).await.unwrap();
+        let queue = office.store.queue(&judge).await.unwrap();
+        let waiting: Vec<(i64, i64)> = queue.items.iter().map(|waiting| (waiting.item, waiting.n_answers)).collect();
+        let [(two_answers, 2), (one_answer, 1)] = waiting[..] else {
+            panic!("{waiting:?}");
+        };
+        office.store.withdraw(judge.clone(), two_answers, "unclear".into()).await.unwrap();
+        office.store.decide(judge, one_answer, first(Pick::A)).await.unwrap();
+        // Two answers of the item that is withdrawn, one of that which is decided, and one of two of the last.
+        let overview = office.store.overview().await.unwrap();
+        assert_eq!((overview.n_answers, overview.n_needed), (4, 5));
     };
 
     the_overview_counts_what_is_there("overlap = 2\n") |office: Box<Office>| async move {

@@ -1,5 +1,6 @@
 //! What leaves: readable by candor's own readers, and never gold or training.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use candor_annotate::AnnotateError;
@@ -26,6 +27,30 @@ const FORMATS: [Format; 8] = [
 ];
 
 on_both! {
+    what_leaves_is_of_one_moment("overlap = 1\n") |office: Box<Office>| async move {
+        office.work(1).await;
+        let anna = office.person("anna", Role::Annotator).await;
+        assert_eq!(office.work_through(&anna, good).await, 1);
+        let is_over = Cell::new(false);
+        let correct = async {
+            for _ in 0..40 {
+                let task = office.store.undo(anna.clone()).await.unwrap();
+                office.clock.pass(1);
+                office.answer(&anna, &task, first(good(&task))).await.unwrap();
+            }
+            is_over.set(true);
+        };
+        let look = async {
+            while !is_over.get() {
+                // An item that has lost its only answer is open and not there at all.
+                for item in office.store.evidence().await.unwrap().items {
+                    assert_eq!((item.is_closed, item.answers.len()), (true, 1));
+                }
+            }
+        };
+        tokio::join!(correct, look);
+    };
+
     closed_items_leave_in_every_format("gold_rate = 0.5\noverlap = 2\n") |office: Box<Office>| async move {
         office.known(Kind::Training, 1).await;
         office.known(Kind::Gold, 3).await;

@@ -6,7 +6,7 @@ use candor_annotate::AnnotateError;
 use candor_annotate::export::{self, Aggregate, Format};
 use candor_annotate::import::{self, Imported};
 use candor_annotate::project::{Import, ImportFormat, Kind};
-use candor_annotate::store::Role;
+use candor_annotate::store::{Role, Store};
 use candor_data::formats::{preference, preference_log, trl};
 use candor_data::preference::placeholder_fault;
 use candor_data::{Comparison, ComparisonFormat, Preference, Turn};
@@ -46,6 +46,31 @@ on_both! {
         let anna = office.person("anna", Role::Annotator).await;
         let task = office.claim(&anna).await.unwrap();
         assert!(task.answers.a.ends_with("w-1"), "{}", task.answers.a);
+    };
+
+    images_may_lie_in_another_folder_later("overlap = 1\n") |office: Box<Office>| async move {
+        office.work(2).await;
+        let anna = office.person("anna", Role::Annotator).await;
+        let task = office.claim(&anna).await.unwrap();
+        let mut moved = item(Kind::Work, "w-0", None);
+        moved.image_folder = Some("/disk/images".into());
+        assert_eq!(office.store.import(Path::new("test"), vec![moved]).await.unwrap(), 0);
+        let images = office.store.images_of_task(&anna, &task.assignment).await.unwrap();
+        let places: Vec<_> = images.iter().map(|image| (image.folder.as_str(), image.image.as_str())).collect();
+        assert_eq!(places, [("/disk/images", "w-0.png")]);
+        let images = office.store.images_of_item(2).await.unwrap();
+        assert_eq!(images[0].folder, "images", "the other was not imported again");
+    };
+
+    items_keep_the_overlap_that_they_came_with("overlap = 1\n") |office: Box<Office>| async move {
+        office.work(2).await;
+        assert_eq!(office.store.n_of_other_overlap().await.unwrap(), 0);
+        let mut project = office.project.clone();
+        project.protocol.overlap = 2;
+        let store = Store::open(&project, office.clock.clone()).await.unwrap();
+        store.import(Path::new("test"), vec![item(Kind::Work, "new", None)]).await.unwrap();
+        assert_eq!(store.n_of_other_overlap().await.unwrap(), 2);
+        assert_eq!(store.overview().await.unwrap().n_needed, 1 + 1 + 2);
     };
 
     smaller_ranks_come_first("overlap = 1\n") |office: Box<Office>| async move {

@@ -1,5 +1,6 @@
 //! Recipes: everything wrong is reported at once, with line and key.
 
+mod alternatives;
 mod elements;
 mod parts;
 

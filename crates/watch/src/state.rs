@@ -15,6 +15,9 @@ const RECENT: usize = 20;
 /// What a stage, or an evaluation, writes at its end.
 const ENDS: [&str; 2] = ["result.json", "results.json"];
 
+/// What fine-tuning writes after its last step. It has a `result.json` only where it left rows out or measured held-out ones.
+const TUNED: [&str; 2] = ["model", "adapter"];
+
 /// Whether a run goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -68,7 +71,9 @@ impl Progress {
             .unwrap_or_default();
         let step = metrics.last_step().unwrap_or_default();
         let step_secs = median_of_last(&timings.numbers("secs"));
-        let done = ENDS.iter().any(|name| folder.join(name).exists())
+        let has = |name: &&str| folder.join(name).exists();
+        let done = ENDS.iter().any(has)
+            || stage(metrics) == "sft" && TUNED.iter().any(has)
             || n_steps.is_some_and(|n| step >= n);
         let patience = QUIET.max(
             Duration::try_from_secs_f64(10.0 * step_secs.unwrap_or_default()).unwrap_or(QUIET),
@@ -134,6 +139,25 @@ mod tests {
             metrics.follow(&path);
             assert_eq!(stage(&metrics), expected);
         }
+    }
+
+    #[test]
+    fn fine_tuning_of_epochs_is_finished_when_its_model_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        let state = |line: &str| {
+            std::fs::write(&path, line).unwrap();
+            let mut metrics = Curves::default();
+            metrics.follow(&path);
+            let now = SystemTime::now() + Duration::from_mins(5);
+            Progress::of(dir.path(), &metrics, &Curves::default(), None, now).state
+        };
+        let sft = "{\"step\":1,\"loss\":2,\"n_target_tokens\":9}\n";
+        assert_eq!(state(sft), State::Quiet);
+        std::fs::create_dir(dir.path().join("model")).unwrap();
+        assert_eq!(state(sft), State::Finished);
+        // A reward model is measured after its adapter is written, and has its result then.
+        assert_eq!(state("{\"step\":1,\"pair_loss\":2}\n"), State::Quiet);
     }
 
     #[test]

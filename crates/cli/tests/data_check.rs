@@ -38,6 +38,36 @@ fn rows_without_images_are_no_mistake() {
 }
 
 #[test]
+fn rows_that_no_stage_takes_for_their_places_of_images_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let row = |image: &str, asked: &str| {
+        format!(
+            r#"{{"id": "a", {image}"conversations": [{{"from": "human", "value": "{asked}"}}, {{"from": "gpt", "value": "A"}}]}}"#
+        )
+    };
+    // A key that is no field's, and an image that no turn shows.
+    let rows = [
+        row("\"image\": \"x.png\", ", "<image>"),
+        row("\"Image\": \"x.png\", ", "<image>"),
+        row("\"image\": \"x.png\", ", "What?"),
+    ];
+    let rows = format!("[{}]", rows.join(","));
+    let (code, said) = check(
+        dir.path(),
+        "a.json",
+        rows.as_bytes(),
+        &["--format", "llava"],
+    );
+    assert_eq!(code, Some(0), "{said}");
+    for part in [
+        "a.json: 3 conversations, 1 images\n",
+        "a.json: 2 of 3 rows have more or fewer `<image>` than images, the first of them row 1;",
+    ] {
+        assert!(said.contains(part), "{said}\nlacks {part}");
+    }
+}
+
+#[test]
 fn every_image_is_decoded_and_all_that_cannot_be_are_listed() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("x07.webp"), WEBP).unwrap();

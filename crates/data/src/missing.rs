@@ -10,6 +10,8 @@ use crate::error::{DataError, Remedy};
 const ALIKE: f64 = 0.75;
 /// So many are offered.
 const MAX_OFFERED: usize = 3;
+/// Folders of a run in which is what people look for in the run's own.
+const RESULTS: [&str; 2] = ["model", "adapter"];
 /// So many names of a folder are looked at, which is enough for the images of COCO.
 const MAX_LOOKED_AT: usize = 200_000;
 
@@ -35,7 +37,7 @@ pub fn check(
 }
 
 /// What follows "`path` does not exist": the names most like it in its folder, or in the last folder on the way that
-/// there is.
+/// there is; or the place in the results of a run whose folder was named in their stead.
 #[must_use]
 pub fn near(path: &Path) -> String {
     let mut first_missing = path;
@@ -52,6 +54,11 @@ pub fn near(path: &Path) -> String {
     };
     if folder.is_file() {
         return format!("; {} is a file and no folder", folder.display());
+    }
+    let mut results = RESULTS.iter().map(|result| folder.join(result));
+    let has = |result: &PathBuf| first_missing == path && result.join(name).exists();
+    if let Some(result) = results.find(has) {
+        return format!("; there is one in {}", result.display());
     }
     let names = alike(&folder, &name.to_string_lossy());
     let names = names.join(", ");
@@ -137,6 +144,23 @@ mod tests {
             )
         );
         assert!(check(&dir.path().join("sft"), "open", "").is_ok());
+    }
+
+    #[test]
+    fn what_is_looked_for_in_a_runs_own_folder_is_found_in_its_results() {
+        let dir = tempfile::tempdir().unwrap();
+        for result in ["sft/model", "dpo/adapter"] {
+            std::fs::create_dir_all(dir.path().join(result)).unwrap();
+        }
+        std::fs::write(dir.path().join("sft/model/config.json"), "{}").unwrap();
+        let near = |path: &str| near(&dir.path().join(path));
+        let there = dir.path().display();
+        assert_eq!(
+            near("sft/config.json"),
+            format!("; there is one in {there}/sft/model")
+        );
+        // Nothing of that name is in the adapter, nor beside the model of another run.
+        assert_eq!(near("dpo/config.json"), "");
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub fn run(
     opening.doing("opening the model");
     let folder = ModelFolder::find(&recipe.base)?.with_pixels(recipe.pixels);
     let bundle = Bundle::load(folder, device, recipe.base_precision)?;
-    check_room(&recipe.base, recipe.max_tokens, &bundle.model)?;
+    check_room(&recipe.base, recipe.max_tokens, bundle.model.n_positions())?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
     opening.doing(&format!("reading the {}", recipe.judgements.rows()));

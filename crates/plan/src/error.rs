@@ -8,6 +8,9 @@ pub enum PlanError {
     /// A model folder.
     #[error(transparent)]
     Model(#[from] candor_model::ModelError),
+    /// Training has no room in the model for what the recipe allows.
+    #[error(transparent)]
+    Train(#[from] candor_train::TrainError),
     /// A recipe cannot be read.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),

@@ -71,6 +71,27 @@ fn inside(folder: &Path, key: &str, name: &str) -> String {
 }
 
 #[test]
+fn longer_rows_than_the_model_has_positions_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    prepare(folder);
+    let plan = |max_tokens: u32| {
+        let sets = [
+            inside(folder, "model.base", "base"),
+            inside(folder, "data.root", ""),
+            format!("data.max_tokens={max_tokens}"),
+        ];
+        Planner::default().plan(&folder.join("recipe.toml"), &sets)
+    };
+    assert!(plan(160).is_ok());
+    let said = plan(161).unwrap_err().to_string();
+    assert!(
+        said.contains("data.max_tokens is 161, but the model has 160 positions"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_fine_tuning_is_counted_on_its_data() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();

@@ -6,6 +6,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
 
+use crate::alternatives;
 use crate::mistake::{Mistake, Origin};
 use crate::tree::{self, Item, Node};
 use candor_data::DataError;
@@ -59,7 +60,10 @@ pub(crate) fn read(
             read(&below, &above, mistakes).map_err(|error| error.to_string())
         };
         match (layer, &mut whole) {
-            (Ok(layer), Some(whole)) => put_over(whole, layer),
+            (Ok(layer), Some(whole)) => {
+                alternatives::give_way(whole, &layer);
+                put_over(whole, layer);
+            }
             (Ok(layer), None) => whole = Some(layer),
             (Err(problem), _) => mistakes.push(Mistake {
                 origin: named.origin.clone(),
@@ -71,6 +75,7 @@ pub(crate) fn read(
     }
     Ok(match whole {
         Some(mut whole) => {
+            alternatives::give_way(&mut whole, &top);
             put_over(&mut whole, top);
             whole
         }

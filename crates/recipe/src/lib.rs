@@ -35,6 +35,7 @@
 
 #![warn(unreachable_pub)]
 
+mod alternatives;
 mod field;
 mod foreign;
 mod layers;

@@ -25,6 +25,9 @@ pub struct Mistake {
     pub remedy: String,
 }
 
+/// So many mistakes are said; a file that is no recipe at all has one in every line.
+const MAX_SAID: usize = 40;
+
 /// All mistakes of a recipe, in the order of their files and lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecipeError {
@@ -43,7 +46,7 @@ impl fmt::Display for RecipeError {
             self.file,
             if n == 1 { "" } else { "s" }
         )?;
-        for mistake in &self.mistakes {
+        for mistake in self.mistakes.iter().take(MAX_SAID) {
             match &mistake.origin {
                 Origin::Line(file, line) => write!(f, "\n  {file}:{line}: ")?,
                 Origin::Set(set) => write!(f, "\n  --set {set}: ")?,
@@ -56,7 +59,10 @@ impl fmt::Display for RecipeError {
                 write!(f, " ({})", mistake.remedy)?;
             }
         }
-        Ok(())
+        match n.saturating_sub(MAX_SAID) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::alternatives;
 use crate::mistake::{Mistake, Origin};
 use crate::tree::{Item, Node, Part, parse_set_value, parts};
 
@@ -43,7 +44,9 @@ fn apply_one(root: &mut Item, set: &str, mistakes: &mut Vec<Mistake>) -> Result<
             problem,
             "name a key of a table, or an existing element of an array",
         )
-    })
+    })?;
+    alternatives::give_way_to(root, &parts);
+    Ok(())
 }
 
 /// Puts `item` at `parts`, creating tables on the way but never array elements.

@@ -167,7 +167,7 @@ fn check_fit(recipe: &RewardRecipe, bundle: &Bundle) -> Result<(), RewardError> 
             remedy,
         })
     };
-    check_room(&recipe.base, recipe.max_tokens, &bundle.model)?;
+    check_room(&recipe.base, recipe.max_tokens, bundle.model.n_positions())?;
     if !shows_prompts(&bundle.template) {
         let problem = "its template drops what the human says, the reward prompt too".to_owned();
         return unfit(

@@ -163,6 +163,7 @@ fn modern_recipes_have_none_of_the_quirks() {
 #[test]
 fn all_mistakes_are_reported_at_once() {
     let sets = [
+        "run.steps=3",
         "run.epochs=2",
         "batch.mini_batch=4096",
         "sampling.temperature=0.0",

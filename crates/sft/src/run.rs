@@ -227,7 +227,7 @@ pub fn run(
     if let Some(template) = &recipe.template {
         bundle.template = template.clone();
     }
-    check_room(&recipe.base, recipe.max_tokens, &bundle.model)?;
+    check_room(&recipe.base, recipe.max_tokens, bundle.model.n_positions())?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
     let ordered = ordered(recipe, &opening);

@@ -2,17 +2,14 @@
 
 use std::path::Path;
 
-use candor_model::Vlm;
-
 use crate::TrainError;
 
-/// Asks whether the model, of the folder `base`, has a position for every token of the longest sequence that the recipe's
-/// `data.max_tokens` allows.
+/// Asks whether the model of the folder `base`, which has `n_positions`, has one for every token of the longest sequence that
+/// the recipe's `data.max_tokens` allows.
 ///
 /// # Errors
 /// It has not.
-pub fn check_room(base: &Path, max_tokens: usize, model: &Vlm) -> Result<(), TrainError> {
-    let n_positions = model.n_positions();
+pub fn check_room(base: &Path, max_tokens: usize, n_positions: usize) -> Result<(), TrainError> {
     if max_tokens <= n_positions {
         return Ok(());
     }

@@ -12,13 +12,11 @@ const QUIET: Duration = Duration::from_mins(2);
 /// The time left is reckoned from so many of the last steps.
 const RECENT: usize = 20;
 
-/// What a stage, or an evaluation, writes at its end; fine-tuning, which may have nothing to tell, the last files of what it trained.
-const ENDS: [&str; 4] = [
-    "result.json",
-    "results.json",
-    "adapter/adapter_config.json",
-    "model/preprocessor_config.json",
-];
+/// What a stage, or an evaluation, writes at its end.
+const ENDS: [&str; 2] = ["result.json", "results.json"];
+
+/// What fine-tuning writes after its last step. It has a `result.json` only where it left rows out or measured held-out ones.
+const TUNED: [&str; 2] = ["model", "adapter"];
 
 /// Whether a run goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -73,7 +71,9 @@ impl Progress {
             .unwrap_or_default();
         let step = metrics.last_step().unwrap_or_default();
         let step_secs = median_of_last(&timings.numbers("secs"));
-        let done = ENDS.iter().any(|name| folder.join(name).exists())
+        let has = |name: &&str| folder.join(name).exists();
+        let done = ENDS.iter().any(has)
+            || stage(metrics) == "sft" && TUNED.iter().any(has)
             || n_steps.is_some_and(|n| step >= n);
         let patience = QUIET.max(
             Duration::try_from_secs_f64(10.0 * step_secs.unwrap_or_default()).unwrap_or(QUIET),
@@ -142,6 +142,25 @@ mod tests {
     }
 
     #[test]
+    fn fine_tuning_of_epochs_is_finished_when_its_model_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        let state = |line: &str| {
+            std::fs::write(&path, line).unwrap();
+            let mut metrics = Curves::default();
+            metrics.follow(&path);
+            let now = SystemTime::now() + Duration::from_mins(5);
+            Progress::of(dir.path(), &metrics, &Curves::default(), None, now).state
+        };
+        let sft = "{\"step\":1,\"loss\":2,\"n_target_tokens\":9}\n";
+        assert_eq!(state(sft), State::Quiet);
+        std::fs::create_dir(dir.path().join("model")).unwrap();
+        assert_eq!(state(sft), State::Finished);
+        // A reward model is measured after its adapter is written, and has its result then.
+        assert_eq!(state("{\"step\":1,\"pair_loss\":2}\n"), State::Quiet);
+    }
+
+    #[test]
     fn a_run_is_finished_running_or_quiet() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
@@ -170,16 +189,7 @@ mod tests {
         assert_eq!(after(1005, Some(5)).secs_left, None);
         assert_eq!(after(1005, Some(2)).state, State::Finished);
         assert_eq!(after(10, None).secs_left, None);
-        for (end, folder) in [
-            ("result.json", ""),
-            ("adapter/adapter_config.json", "adapter"),
-            ("model/preprocessor_config.json", "model"),
-        ] {
-            assert_eq!(after(1005, None).state, State::Quiet, "{end}");
-            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
-            write(end, "{}");
-            assert_eq!(after(1005, None).state, State::Finished, "{end}");
-            std::fs::remove_file(dir.path().join(end)).unwrap();
-        }
+        write("result.json", "{}");
+        assert_eq!(after(1005, None).state, State::Finished);
     }
 }

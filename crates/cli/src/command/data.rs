@@ -272,7 +272,8 @@ fn keeping(
     }
 }
 
-/// The conversations of a file, or of a folder with files of them; what their rows show is all that is held of them.
+/// The conversations of a file, or of a folder with files of them; what their rows show is all that is held of them. Rows that every
+/// stage refuses for their number of `<image>` are counted on stderr.
 fn conversations(
     file: &Path,
     are_messages: bool,
@@ -281,7 +282,12 @@ fn conversations(
     let (mut images, mut files) = (Vec::new(), Vec::new());
     for path in folder::files(file)? {
         let (n_before, share) = (images.len(), Cell::new(0.0));
-        let take = |_: usize, row: Conversation| {
+        let (mut n_odd, mut first_odd) = (0_usize, None);
+        let take = |index: usize, row: Conversation| {
+            if shown::count(row.image.as_deref()) != row.n_placeholders() {
+                n_odd += 1;
+                first_odd.get_or_insert(index);
+            }
             images.push(row.image);
             Ok::<_, DataError>(())
         };
@@ -289,6 +295,14 @@ fn conversations(
             messages::each(&path, embedded, &share, take)?;
         } else {
             llava::each_of_any(&path, embedded, &share, take)?;
+        }
+        if let Some(first) = first_odd {
+            eprintln!(
+                "{}: {n_odd} of {} rows have more or fewer `<image>` than images, the first of them row {first}; no stage takes such rows: write \
+                 `<image>` once for each image, and check that `image` is spelled so",
+                path.display(),
+                images.len() - n_before
+            );
         }
         files.push((path, images.len() - n_before));
     }

@@ -7,7 +7,7 @@ use candor_model::{LoraConfig, Part, published};
 use candor_reward::RewardRecipe;
 use candor_run::Workload;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, Judgements, Length, LoraStart, PassSize, Shard};
+use candor_train::{BasePrecision, Judgements, Length, LoraStart, PassSize, Shard, check_room};
 
 use super::known::{
     budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
@@ -64,6 +64,11 @@ pub(crate) fn sft(
                 ..
             } => vec![questions, annotations],
         });
+    check_room(
+        &recipe.base,
+        recipe.max_tokens,
+        known.config().n_positions(),
+    )?;
     let workload = counted(files, &known, &mut plan, bound::sft(recipe), |reading| {
         Ok(candor_sft::workload(recipe, reading)?)
     })?;
@@ -170,6 +175,11 @@ pub(crate) fn reward(
     let facts = recipe.facts.iter();
     let facts = facts.filter(|_| recipe.wording.prompt.with_facts());
     let files = recipe.judgements.paths().into_iter().chain(facts);
+    check_room(
+        &recipe.base,
+        recipe.max_tokens,
+        known.config().n_positions(),
+    )?;
     let workload = counted(files, &known, &mut plan, bound::reward(recipe), |reading| {
         Ok(candor_reward::workload(recipe, reading)?)
     })?;
@@ -248,6 +258,11 @@ pub(crate) fn dpo(
     };
     let max_tokens = times * recipe.max_tokens as u64;
     let files = recipe.judgements.paths();
+    check_room(
+        &recipe.base,
+        recipe.max_tokens,
+        known.config().n_positions(),
+    )?;
     let workload = counted(files, &known, &mut plan, bound::dpo(recipe), |reading| {
         Ok(candor_dpo::workload(recipe, reading)?)
     })?;

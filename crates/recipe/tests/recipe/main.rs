@@ -1,5 +1,6 @@
 //! Recipes: everything wrong is reported at once, with line and key.
 
+mod alternatives;
 mod elements;
 mod parts;
 
@@ -213,6 +214,18 @@ fn broken_syntax_is_reported_with_its_line() {
     let text = GOOD.replace("image_size = 32", "image_size = = 32");
     let said = read(&text, &[]).unwrap_err().to_string();
     assert!(said.contains("r.toml:8: not TOML"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_no_recipe_does_not_fill_the_screen() {
+    let error = read(&format!("{GOOD}{}", "x\n".repeat(99)), &[]).unwrap_err();
+    let n = error.mistakes.len();
+    assert!(n > 50, "{n}");
+    let said = error.to_string();
+    let last = format!("  and {} more", n - 40);
+    assert_eq!(said.lines().last(), Some(last.as_str()));
+    // The first line counts them, and the last one those that are not said.
+    assert_eq!(said.lines().count(), 42);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::image::PixelBounds;
-use candor_model::{LoraConfig, ModelConfig, Reading};
+use candor_model::{LoraConfig, Reading};
 use candor_run::Workload;
 use candor_train::{BasePrecision, FeaturePlace, SEEN_ANEW};
 

@@ -252,9 +252,10 @@ class Session {
     const asked = this.#shown?.task;
     if (asked?.kind !== "work") return;
     const flag = await askForFlag(this.#project.flag_reasons);
+    if (flag === null) return;
     // It may be somebody else's by now, and another one on the screen.
-    if (flag !== null && this.#shown?.task.assignment === asked.assignment)
-      await this.#giveBack("flag", flag, "Reported. Thank you.");
+    if (this.#shown?.task.assignment === asked.assignment) await this.#giveBack("flag", flag, "Reported. Thank you.");
+    else announce("Nothing was reported, because another comparison has come on the screen meanwhile.", { lasting: true });
   }
 
   async #giveBack(how, body, done) {

@@ -75,7 +75,7 @@ pub fn prepared() -> tempfile::TempDir {
     }
     captions::write(&path.join("facts.json"), &book).unwrap();
     preference::write(&path.join("preferences.json"), &rows).unwrap();
-    base(path);
+    base(path, 1);
     folder
 }
 
@@ -106,12 +106,13 @@ fn comparison(i: usize, j: usize, image: &str, colour: &str, extra: &str) -> Pre
 }
 
 /// A model that was never trained, as a bundle in `<folder>/base`.
-fn base(folder: &Path) {
+/// The base, whose two heads read so many of keys and values.
+pub fn base(folder: &Path, n_kv_heads: i64) {
     let words = "USER: Facts:\n- a red green blue white wall\nIs it so? ASSISTANT: What is there? \
                  There is a dog and a cat. the";
     TinyModel {
         system: "",
-        n_kv_heads: 1,
+        n_kv_heads,
         n_positions: 160,
         ..TinyModel::knowing(words)
     }

@@ -1,8 +1,8 @@
 //! How much memory a model takes, by formula.
 //!
 //! `E` is the size of a number of the arithmetic: 4 bytes in f32, 2 in bf16, int8 and nf4. `d` is the decoder's width,
-//! `k` that of its keys, `q` that of its queries, `f` that of its MLP, `L` its blocks, `V` its words. Everything is for one device, which holds
-//! the whole model, but where ranks share out the weights of its blocks.
+//! `k` that of its keys, `q` that of its queries, `f` that of its MLP, `L` its blocks, `V` its words. Everything is for one
+//! device, which holds the whole model, but where ranks share out the weights of its blocks.
 //!
 //! | what | bytes |
 //! |---|---|

@@ -28,25 +28,21 @@ pub(crate) fn attend(query: &Tensor, key: &Tensor, value: &Tensor, visible: Visi
         Visible::All => (None, false),
         Visible::Mask(mask) => (Some(mask), false),
     };
-    let n_new = query.size()[2];
+    let attend = |query: &Tensor, key: &Tensor, value: &Tensor, causal| {
+        let grouped = query.size()[1] != key.size()[1];
+        Tensor::scaled_dot_product_attention(query, key, value, mask, 0.0, causal, None, grouped)
+    };
     let kv_heads = key.size()[1];
     let of_key = query.size()[1] / kv_heads;
-    let fused = mask.is_none() && query.kind() != Kind::Float;
-    if of_key == 1 || fused || !query.device().is_cuda() {
-        let grouped = of_key > 1;
-        return Tensor::scaled_dot_product_attention(
-            query, key, value, mask, 0.0, causal, None, grouped,
-        );
+    let fused = of_key == 1 || mask.is_none() && query.kind() != Kind::Float;
+    if fused || !query.device().is_cuda() {
+        return attend(query, key, value, causal);
     }
-    let attend = |query: &Tensor, key: &Tensor, value: &Tensor, causal| {
-        Tensor::scaled_dot_product_attention(query, key, value, mask, 0.0, causal, None, false)
-    };
-    if n_new == 1 {
+    if query.size()[2] == 1 {
         let of_keys = query.squeeze_dim(2).unflatten(1, [kv_heads, of_key]);
         // What is causal of one token is the token itself.
-        return attend(&of_keys, key, value, false)
-            .flatten(1, 2)
-            .unsqueeze(2);
+        let attended = attend(&of_keys, key, value, false);
+        return attended.flatten(1, 2).unsqueeze(2);
     }
     let [key, value] = [key, value].map(|x| x.repeat_interleave_self_int(of_key, 1, None));
     attend(query, &key, &value, causal)

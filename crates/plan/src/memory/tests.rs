@@ -136,8 +136,8 @@ fn what_a_tower_adds_to_the_decoder_is_counted() {
     assert_eq!(forward(&with), 10 * 2 * (8 * 4096 + 4 * 12_288 + 3 * 4096));
 }
 
-/// 28 blocks of a Qwen2.5-VL 7B have 28 heads, 128 wide, in 2 bytes, for each of which keys and values are repeated. Two answers of 100 tokens to a beginning of 800
-/// are two sequences of 900.
+/// 28 blocks of a Qwen2.5-VL 7B have 28 heads, 128 wide, in 2 bytes, for each of which keys and values are repeated. Two answers
+/// of 100 tokens to a beginning of 800 are two sequences of 900.
 #[test]
 fn what_answers_read_is_copied_in_each_block_that_is_held() {
     assert_eq!(copied(1000, 2, 800), 2 * 900);
@@ -167,6 +167,33 @@ fn what_answers_read_is_copied_in_each_block_that_is_held() {
         let more = bytes(1800, activations) - bytes(0, activations);
         assert_eq!(more, n_held * 1800 * 2 * (28 * 128) * 2, "{activations:?}");
     }
+}
+
+/// Of a Qwen2.5-VL 7B 28 heads read 4 of keys and values, of a LLaVA 7B each head has its own: what is kept of a token in f32 is 9
+/// widths, 2 of the keys and 4 of the MLP, and with shared heads keys and values of all 28.
+#[test]
+fn keys_that_heads_share_are_repeated_in_f32() {
+    let qwen = Path::new("Qwen/Qwen2.5-VL-7B-Instruct");
+    let qwen = candor_model::published::whole(qwen).unwrap();
+    let of_token = |config: &ModelConfig| {
+        let bytes = |n_tokens| {
+            let pass = Pass {
+                n_tokens,
+                n_targets: 0,
+                n_images: 0,
+                n_copied: 0,
+                activations: Activations::Keep,
+            };
+            Budget::new(config, BasePrecision::F32).training(pass, None, CROSS_ENTROPY)
+        };
+        bytes(1000) - bytes(999)
+    };
+    let shared = 9 * 3584 + 2 * (4 * 128) + 4 * 18_944 + 2 * (28 * 128);
+    assert_eq!(of_token(&qwen), 4 * 28 * shared);
+    assert_eq!(
+        of_token(&llava_7b()),
+        4 * 32 * (9 * 4096 + 2 * 4096 + 4 * 11_008)
+    );
 }
 
 #[test]
